@@ -1,0 +1,179 @@
+"""What this project can do with itself; `python3 noxfile.py --list` shows it.
+
+`python3 noxfile.py` needs a Python with pip and nothing else: run like that, the file first makes nox an environment
+of its own and then hands over to it. Where nox is installed, plain `nox` is the same.
+"""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+if __name__ == "__main__":
+    home = ROOT / ".nox" / ".nox"
+    scripts = home / ("Scripts" if os.name == "nt" else "bin")
+    if not (scripts / "nox").exists():
+        # Without pip inside, and so without ensurepip, which Debian keeps in a package of its own.
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", home], check=True)
+        pip = [sys.executable, "-m", "pip", "--python", scripts / "python", "--disable-pip-version-check"]
+        subprocess.run([*pip, "install", "--quiet", *PROJECT["dependency-groups"]["nox"]], check=True)
+    sys.exit(subprocess.run([scripts / "python", "-m", "nox", "-f", __file__, *sys.argv[1:]], check=False).returncode)
+
+import difflib
+import shutil
+
+import nox
+
+GENERATED = ROOT / "generated" / "wonder_payment_client"
+PYTHONS = [
+    version
+    for classifier in PROJECT["project"]["classifiers"]
+    if (version := classifier.removeprefix("Programming Language :: Python :: ")).startswith("3.")
+]
+
+nox.options.default_venv_backend = "virtualenv"
+nox.options.error_on_external_run = True
+# Every supported Python that the machine has; on CI, too, a missing one is skipped.
+nox.options.error_on_missing_interpreters = False
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["drift", "spec", "lint", "types", "tests", "tests_lowest", "coverage"]
+
+# pyenv hides the Pythons that are not selected.
+_pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *sorted(map(str, _pyenv.glob("versions/3.*/bin")))])
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """See it work: a gateway on this machine, and tokens checked there until 3-D Secure ends."""
+    _install_wheel(session, "cli,simulator")
+    session.run("wonder-payment", "demo", *session.posargs)
+
+
+@nox.session
+def regenerate(session: nox.Session) -> None:
+    """Write generated/ anew from openapi.yaml."""
+    result = _generate(session)
+    shutil.rmtree(GENERATED.parent, ignore_errors=True)
+    shutil.copytree(result, GENERATED)
+
+
+@nox.session(python=PYTHONS)
+def drift(session: nox.Session) -> None:
+    """Fail, and show the difference, when generated/ is not what openapi.yaml gives."""
+    difference = _difference(_files(GENERATED.parent), _files(_generate(session).parent))
+    if difference:
+        session.error("generated/ is not what openapi.yaml gives; `nox -s regenerate` mends it:\n" + difference)
+
+
+@nox.session
+def spec(session: nox.Session) -> None:
+    """Validate openapi.yaml."""
+    session.install(*_group("spec"))
+    session.run("openapi-spec-validator", "openapi.yaml")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and format (ruff)."""
+    session.install(*_group("ruff"))
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types, of the wrapper and of a user's code (mypy --strict, basedpyright)."""
+    _install_wheel(session, "cli,simulator", *_group("types"))
+    session.run("mypy", "wrapper")
+    # A process of its own: here the package is the installed one, as for a user.
+    session.run("mypy", "tests/typing")
+    session.run("basedpyright", "wrapper", "tests/typing")
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """Run the tests against the built wheel; what stands behind -- goes to pytest."""
+    _install_wheel(session, "cli,simulator", *_group("tests"))
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+
+
+@nox.session(python=PYTHONS[0])
+def tests_lowest(session: nox.Session) -> None:
+    """Run the tests on the lowest versions of the dependencies that pyproject.toml allows."""
+    project = PROJECT["project"]
+    lowest = [
+        requirement.replace(">=", "==")
+        for requirements in (project["dependencies"], *project["optional-dependencies"].values())
+        for requirement in requirements
+    ]
+    _install_wheel(session, "cli,simulator", *_group("tests"), *lowest)
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """Put the coverage of all `tests` sessions together and fail under the bound in pyproject.toml."""
+    session.install("coverage")
+    session.run("coverage", "combine")
+    session.run("coverage", "report")
+
+
+def _group(name: str) -> list[str]:
+    return nox.project.dependency_groups(PROJECT, name)
+
+
+def _install_wheel(session: nox.Session, extras: str, *others: str) -> None:
+    session.install(f"wonder-payment[{extras}] @ {_wheel(session).as_uri()}", *others)
+    # pip takes a wheel of the same version for the one it has.
+    session.install("--no-deps", "--force-reinstall", str(_wheel(session)))
+
+
+def _wheel(session: nox.Session) -> Path:
+    """Return the project's wheel, built once a run."""
+    folder = ROOT / ".nox" / "wheel"
+    if not _built:
+        shutil.rmtree(folder, ignore_errors=True)
+        session.run("pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), ".")
+        _built.extend(folder.glob("*.whl"))
+    return _built[0]
+
+
+_built: list[Path] = []
+
+
+def _generate(session: nox.Session) -> Path:
+    """Return a folder with what the pinned generator makes of the contract."""
+    # The group names every dependency of every dependency, at one version.
+    session.install("--no-deps", *_group("regenerate"))
+    session.run("pip", "check")
+    result = Path(session.create_tmp()) / "generated" / GENERATED.name
+    shutil.rmtree(result.parent, ignore_errors=True)
+    options = ["--path", "openapi.yaml", "--config", "generator-config.yaml", "--meta", "none", "--fail-on-warning"]
+    session.run("openapi-python-client", "generate", *options, "--output-path", str(result))
+    return result
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def _difference(committed: dict[str, bytes], generated: dict[str, bytes]) -> str:
+    """Return a diff of two folders' files, those that only one of them has included."""
+    lines: list[str] = []
+    for name in sorted(committed.keys() | generated.keys()):
+        old, new = committed.get(name), generated.get(name)
+        if old == new:
+            continue
+        told = [(content or b"").decode(errors="replace").splitlines(keepends=True) for content in (old, new)]
+        names = [
+            f"{side}/{name}" if content is not None else "nothing"
+            for side, content in zip("ab", (old, new), strict=True)
+        ]
+        lines += list(difflib.unified_diff(*told, *names)) or [f"{name}: an empty file, here or there\n"]
+    return "".join(lines)

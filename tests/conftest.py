@@ -1,0 +1,112 @@
+"""What the tests share: a gateway, a caller for both clients, and a clock that nobody waits for."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+import pytest
+from wonder_payment import AsyncWonderClient, PaymentToken, RetryPolicy, WonderClient
+from wonder_payment.simulator import SimulatedGateway
+
+TOKEN = "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"
+
+
+@pytest.fixture(scope="session")
+def _running_gateway() -> Iterator[SimulatedGateway]:
+    with SimulatedGateway() as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def gateway(_running_gateway: SimulatedGateway) -> Iterator[SimulatedGateway]:
+    """One gateway for all tests, as new for each."""
+    _running_gateway.reset()
+    yield _running_gateway
+    _running_gateway.reset()
+
+
+@attrs.frozen
+class Caller:
+    """Makes a call with the sync or the async client, so that one table serves both."""
+
+    is_async: bool
+    settings: dict[str, Any]
+
+    def make(self, **settings: Any) -> WonderClient | AsyncWonderClient:
+        kind = AsyncWonderClient if self.is_async else WonderClient
+        return kind(**self.settings | settings)
+
+    def check(self, token: Any = TOKEN, *, times: int = 1, customer_uuid: Any = None, **settings: Any) -> PaymentToken:
+        """Check a token this often with one client and return the last answer. Never retries unless told."""
+        client = self.make(**{"retry": RetryPolicy.never()} | settings)
+        if isinstance(client, WonderClient):
+            with client:
+                return [client.check_token(token, customer_uuid=customer_uuid) for _ in range(times)][-1]
+
+        async def check() -> PaymentToken:
+            async with client:
+                return [await client.check_token(token, customer_uuid=customer_uuid) for _ in range(times)][-1]
+
+        return asyncio.run(check())
+
+
+@pytest.fixture(params=["sync", "async"])
+def caller(request: pytest.FixtureRequest, _running_gateway: SimulatedGateway) -> Caller:
+    settings = {
+        "app_id": _running_gateway.app_id,
+        "private_key": _running_gateway.private_key,
+        "environment": None,
+        "base_url": _running_gateway.base_url,
+    }
+    return Caller(is_async=request.param == "async", settings=settings)
+
+
+class Clock:
+    """Time as the test's own thread sees it: sleeping takes none, and moves every clock on.
+
+    Other threads, the gateway's among them, sleep and live by the real one.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.slept: list[float] = []
+        self._skipped = 0.0
+        self._thread = threading.get_ident()
+        self._real = {name: getattr(time, name) for name in ("sleep", "monotonic", "time")}
+        self._real_async_sleep = asyncio.sleep
+        monkeypatch.setattr(time, "sleep", self._sleep)
+        monkeypatch.setattr(time, "monotonic", lambda: self._now("monotonic"))
+        monkeypatch.setattr(time, "time", lambda: self._now("time"))
+        monkeypatch.setattr(asyncio, "sleep", self._async_sleep)
+
+    def skip(self, seconds: float) -> None:
+        """Let time pass."""
+        self._skipped += seconds
+
+    @property
+    def _is_ours(self) -> bool:
+        return threading.get_ident() == self._thread
+
+    def _now(self, name: str) -> float:
+        return self._real[name]() + (self._skipped if self._is_ours else 0.0)
+
+    def _sleep(self, seconds: float) -> None:
+        if self._is_ours:
+            self.slept.append(seconds)
+            self.skip(seconds)
+        else:
+            self._real["sleep"](seconds)
+
+    async def _async_sleep(self, seconds: float, result: object = None) -> object:
+        if self._is_ours:
+            self.slept.append(seconds)
+            self.skip(seconds)
+            seconds = 0
+        return await self._real_async_sleep(seconds, result)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)

@@ -1,0 +1,341 @@
+"""check_token(): what the server answers, times what the caller gets, for both clients."""
+
+import gzip
+import json
+from typing import Any
+
+import httpx
+import pytest
+from conftest import TOKEN, Caller
+from pytest_httpx import HTTPXMock
+from wonder_payment import (
+    APIError,
+    AuthenticationError,
+    BadRequestError,
+    Card,
+    InvalidResponseError,
+    NetworkError,
+    NotFoundError,
+    PaymentToken,
+    RateLimitError,
+    RequestTimeoutError,
+    ServerError,
+    TokenState,
+    TokenType,
+    WonderError,
+)
+
+HTML = "<html><body><h1>502 Bad Gateway</h1></body></html>"
+CARD = {
+    "number": "411111******1111",
+    "exp_month": "12",
+    "exp_year": "30",
+    "holder_name": "SAM SAMPLE",
+    "brand": "visa",
+    "billing_currency": "HKD",
+}
+
+
+def envelope(code: Any = 0, *, without: str = "", **fields: Any) -> dict[str, Any]:
+    """A good answer, with these fields of the payment token changed or one left out."""
+    token = {"token_type": "CreditCard", "token": TOKEN, "state": "success", "default": True, **fields}
+    token.pop(without, None)
+    return {"code": code, "message": "success", "data": {"payment_token": token}}
+
+
+GOOD = [
+    pytest.param(envelope(), {"state": TokenState.SUCCESS, "is_verified": True, "is_default": True}, id="success"),
+    pytest.param(envelope(code=200), {"is_verified": True}, id="code 200"),
+    pytest.param(envelope(code=0.0), {"is_verified": True}, id="code 0.0: a number, too"),
+    pytest.param(envelope(state="pending"), {"is_pending": True, "is_verified": False}, id="pending"),
+    pytest.param(
+        envelope(state="failed", error_code="3DS_1", error_msg="declined"),
+        {"is_failed": True, "is_pending": False, "error_code": "3DS_1", "error_message": "declined"},
+        id="failed is an answer, not an exception",
+    ),
+    pytest.param(envelope(state="reviewing"), {"state": "reviewing", "is_pending": True}, id="unknown state"),
+    pytest.param(envelope(token_type="Alipay"), {"token_type": "Alipay"}, id="unknown token type"),
+    pytest.param(
+        envelope(token_type="AlipayAutoDebit", credit_card=None),
+        {"token_type": TokenType.ALIPAY_AUTO_DEBIT, "card": None},
+        id="null card",
+    ),
+    pytest.param(
+        envelope(error_code=None, error_msg=None), {"error_code": None, "error_message": None}, id="null errors"
+    ),
+    pytest.param(envelope(credit_card=CARD), {"card": Card(**CARD)}, id="card"),
+    pytest.param(envelope(credit_card={}), {"card": Card()}, id="empty card"),
+    pytest.param(envelope(credit_card=dict.fromkeys(CARD)), {"card": Card()}, id="card of nulls"),
+    pytest.param(
+        envelope(verify_url="https://3ds.example", credit_card={"tier": "gold"}),
+        {"extra": {"verify_url": "https://3ds.example", "credit_card": {"tier": "gold"}}, "card": Card()},
+        id="unknown fields are kept",
+    ),
+    pytest.param(envelope(token=TOKEN.upper()), {"token": TOKEN.upper()}, id="the token in upper case"),
+]
+
+
+@pytest.mark.parametrize(("answer", "expected"), GOOD)
+def test_a_good_answer_is_a_payment_token(
+    caller: Caller, httpx_mock: HTTPXMock, answer: dict[str, Any], expected: dict[str, Any]
+) -> None:
+    httpx_mock.add_response(json=answer)
+    token = caller.check()
+    assert isinstance(token, PaymentToken)
+    assert {name: getattr(token, name) for name in expected} == expected
+    assert token.request_id == httpx_mock.get_requests()[0].headers["X-Request-ID"]
+
+
+def error(code: Any = "E1", message: Any = "Nope.") -> bytes:
+    return json.dumps({"code": code, "message": message}).encode()
+
+
+STATUSES = [
+    (400, BadRequestError),
+    (401, AuthenticationError),
+    (403, AuthenticationError),
+    (404, NotFoundError),
+    (405, APIError),
+    (408, APIError),
+    (409, APIError),
+    (418, APIError),
+    (422, BadRequestError),
+    (425, APIError),
+    (429, RateLimitError),
+    *((status, ServerError) for status in (500, 501, 502, 503, 504, 520, 521, 522, 523, 524, 525, 526, 527, 530, 599)),
+]
+
+
+@pytest.mark.parametrize("body", [error(), HTML.encode(), b"", b'{"code": ', b"[]", b"\xff\xfe\x00"])
+@pytest.mark.parametrize(("status", "kind"), STATUSES)
+def test_an_error_status_is_an_api_error_whatever_the_body(
+    caller: Caller, httpx_mock: HTTPXMock, status: int, kind: type[APIError], body: bytes
+) -> None:
+    httpx_mock.add_response(status_code=status, content=body)
+    with pytest.raises(APIError) as caught:
+        caller.check()
+    request_id = httpx_mock.get_requests()[0].headers["X-Request-ID"]
+    assert type(caught.value) is kind
+    assert caught.value.status_code == status
+    assert (caught.value.code, caught.value.message) == (("E1", "Nope.") if body == error() else (None, None))
+    assert caught.value.attempts == 1
+    assert str(caught.value).endswith(f"(request id {request_id}, 1 attempt)")
+    assert f"HTTP {status}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "message"),
+    [
+        pytest.param({"code": 400, "message": "m"}, 400, "m", id="a number"),
+        pytest.param({"code": "E000002", "message": "m"}, "E000002", "m", id="a string"),
+        pytest.param({"error_code": "E000002", "error_message": "m"}, "E000002", "m", id="the older names"),
+        pytest.param({"code": None, "error_code": "E9", "message": None}, "E9", None, id="null beside the older name"),
+        pytest.param({"code": True, "message": ["m"]}, None, None, id="of no use"),
+    ],
+)
+def test_the_errors_of_old_pages_and_new_are_read(
+    caller: Caller, httpx_mock: HTTPXMock, body: dict[str, Any], code: Any, message: str | None
+) -> None:
+    httpx_mock.add_response(status_code=400, json=body)
+    with pytest.raises(BadRequestError) as caught:
+        caller.check()
+    assert (caught.value.code, caught.value.message) == (code, message)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (400, BadRequestError),
+        (401, AuthenticationError),
+        (404, NotFoundError),
+        (429, RateLimitError),
+        (500, ServerError),
+        (1, APIError),
+        (201, APIError),
+        ("E000002", APIError),
+        ("0", APIError),
+        (float("nan"), APIError),
+    ],
+)
+def test_an_error_code_in_a_200_is_an_api_error(
+    caller: Caller, httpx_mock: HTTPXMock, code: Any, kind: type[APIError]
+) -> None:
+    httpx_mock.add_response(content=json.dumps(envelope(code=code)).encode())
+    with pytest.raises(APIError) as caught:
+        caller.check()
+    assert type(caught.value) is kind
+    assert caught.value.status_code == 200
+    assert str(caught.value.code) == str(code)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_an_error_and_not_followed(caller: Caller, httpx_mock: HTTPXMock, status: int) -> None:
+    httpx_mock.add_response(status_code=status, headers={"Location": "https://elsewhere.example/"})
+    with pytest.raises(APIError, match="redirect is not followed") as caught:
+        caller.check()
+    assert type(caught.value) is APIError
+    assert len(httpx_mock.get_requests()) == 1
+
+
+DEEP = b"[" * 100_000
+BAD = [
+    pytest.param({"content": b""}, "no JSON object", id="empty"),
+    pytest.param({"content": json.dumps(envelope()).encode()[:-3]}, "no JSON object", id="truncated"),
+    pytest.param({"html": HTML}, "no JSON object", id="HTML"),
+    pytest.param({"json": [envelope()]}, "no JSON object", id="a list"),
+    pytest.param({"json": None}, "no JSON object", id="null"),
+    pytest.param({"content": DEEP}, "no JSON object", id="nested 100,000 deep"),
+    pytest.param({"content": b"\xff\xfe\xfd"}, "no JSON object", id="not UTF-8"),
+    pytest.param({"content": b" " * (1024 * 1024 + 1)}, "larger than 1 MiB", id="too large"),
+    pytest.param(
+        {"content": gzip.compress(json.dumps(envelope()).encode()), "headers": {"Content-Encoding": "gzip"}},
+        "no JSON object",
+        id="compressed though none was asked for",
+    ),
+    pytest.param({"json": {}}, "no code", id="an empty object"),
+    pytest.param({"json": envelope(code=None)}, "no code", id="null code"),
+    pytest.param({"json": envelope(code=False)}, "no code", id="false is no code, though it equals 0"),
+    pytest.param({"json": envelope(code=[0])}, "no code", id="a list for a code"),
+    pytest.param({"json": {"code": 0, "message": "m"}}, "no payment token", id="no data"),
+    pytest.param({"json": {"code": 0, "message": "m", "data": {}}}, "no payment token", id="no token in data"),
+    pytest.param({"json": {"code": 0, "message": "m", "data": []}}, "no payment token", id="a list for data"),
+    pytest.param(
+        {"json": {"code": 0, "message": "m", "data": [["payment_token", envelope()["data"]["payment_token"]]]}},
+        "no payment token",
+        id="pairs for data",
+    ),
+    pytest.param(
+        {"json": {"code": 0, "message": "m", "data": {"payment_token": None}}}, "no payment token", id="null token"
+    ),
+    pytest.param({"json": {"code": 0, "data": envelope()["data"]}}, "`message` is missing", id="no message"),
+    *(
+        pytest.param({"json": envelope(without=name)}, f"`{name}` is missing", id=f"no {name}")
+        for name in ("token_type", "token", "state", "default")
+    ),
+    *(
+        pytest.param({"json": envelope(**{name: value})}, f"{field} is {type(value).__name__}", id=f"{name} {value}")
+        for name, field, values in (
+            ("token_type", "token_type", (None, 1, [], {})),
+            ("token", "token", (None, 1, [])),
+            ("state", "state", (None, 1, True, ["success"])),
+            ("default", "is_default", (None, 1, "true")),
+            ("error_code", "error_code", (0, False, [])),
+            ("error_msg", "error_message", (0, {})),
+            ("credit_card", "credit_card", ("4111", [], 0, False)),
+        )
+        for value in values
+    ),
+    *(
+        pytest.param({"json": envelope(credit_card={name: 1})}, f"{name} is int, not str or None", id=f"card.{name} 1")
+        for name in CARD
+    ),
+    pytest.param({"json": envelope(token="00000000-0000-4000-8000-000000000000")}, "another token", id="another token"),
+    pytest.param({"json": envelope(), "status_code": 201}, "only HTTP 200", id="201"),
+    pytest.param({"status_code": 204}, "no JSON object", id="204"),
+]
+
+
+@pytest.mark.parametrize(("answer", "problem"), BAD)
+def test_a_good_status_that_breaks_the_contract_is_an_invalid_response(
+    caller: Caller, httpx_mock: HTTPXMock, answer: dict[str, Any], problem: str
+) -> None:
+    httpx_mock.add_response(**answer)
+    with pytest.raises(InvalidResponseError, match=problem) as caught:
+        caller.check()
+    request_id = httpx_mock.get_requests()[0].headers["X-Request-ID"]
+    assert str(caught.value).endswith(f"(request id {request_id}, 1 attempt)")
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (httpx.ConnectTimeout("slow"), RequestTimeoutError),
+        (httpx.ReadTimeout("slow"), RequestTimeoutError),
+        (httpx.WriteTimeout("slow"), RequestTimeoutError),
+        (httpx.PoolTimeout("slow"), RequestTimeoutError),
+        (httpx.ConnectError("refused"), NetworkError),
+        (httpx.ReadError("reset"), NetworkError),
+        (httpx.WriteError("broken pipe"), NetworkError),
+        (httpx.RemoteProtocolError("garbage"), NetworkError),
+        (httpx.ProxyError("no way"), NetworkError),
+        (httpx.UnsupportedProtocol("what"), NetworkError),
+        (httpx.DecodingError("what"), NetworkError),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_a_failure_of_the_transport_is_a_network_error(
+    caller: Caller, httpx_mock: HTTPXMock, failure: Exception, kind: type[WonderError]
+) -> None:
+    httpx_mock.add_exception(failure)
+    with pytest.raises(NetworkError) as caught:
+        caller.check()
+    assert type(caught.value) is kind
+    assert caught.value.request_id
+    assert type(caught.value.__cause__) is type(failure)
+    assert caught.value.__cause__.__traceback__ is None
+
+
+def test_an_exception_nobody_expects_of_a_transport_stays_inside(caller: Caller, httpx_mock: HTTPXMock) -> None:
+    httpx_mock.add_exception(ZeroDivisionError("of all things"))
+    with pytest.raises(InvalidResponseError, match="ZeroDivisionError"):
+        caller.check()
+
+
+def test_ctrl_c_gets_out(caller: Caller, httpx_mock: HTTPXMock) -> None:
+    httpx_mock.add_exception(KeyboardInterrupt())  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt):
+        caller.check()
+
+
+def test_the_request_is_the_contracts(caller: Caller, httpx_mock: HTTPXMock) -> None:
+    httpx_mock.add_response(json=envelope())
+    caller.check(TOKEN.upper(), language="zh-HK")
+    request = httpx_mock.get_requests()[0]
+    assert request.method == "POST"
+    assert request.url.path == "/svc/payment/api/v1/openapi/customers/uuid/payment_tokens/check"
+    assert json.loads(request.content) == {"payment_token": {"token": TOKEN}}
+    assert request.headers["Content-Type"] == "application/json"
+    assert request.headers["x-i18n-lang"] == "zh-HK"
+    assert request.headers["Accept-Encoding"] == "identity"
+    assert request.headers["User-Agent"].startswith("wonder-payment/")
+
+
+@pytest.mark.parametrize(
+    ("customer_uuid", "segment"),
+    [
+        (None, "uuid"),
+        ("uuid", "uuid"),
+        ("4d0f7f0e-0d5c-4f43-9a4c-0d0d7e6d5d11", "4d0f7f0e-0d5c-4f43-9a4c-0d0d7e6d5d11"),
+    ],
+)
+def test_the_customers_uuid_stands_in_the_path(
+    caller: Caller, httpx_mock: HTTPXMock, customer_uuid: str | None, segment: str
+) -> None:
+    httpx_mock.add_response(json=envelope())
+    caller.check(customer_uuid=customer_uuid)
+    assert httpx_mock.get_requests()[0].url.path.split("/")[-3] == segment
+
+
+@pytest.mark.parametrize(
+    ("date", "expected"),
+    [
+        ("Thu, 01 Jan 1970 00:00:00 GMT", r"clock is \d+ minutes behind this machine's"),
+        ("Fri, 01 Jan 2100 00:00:00 GMT", r"clock is \d+ minutes ahead of this machine's"),
+        ("not a date", "refuse it"),
+    ],
+)
+def test_a_refusal_says_so_when_the_clocks_differ(
+    caller: Caller, httpx_mock: HTTPXMock, date: str, expected: str
+) -> None:
+    httpx_mock.add_response(
+        status_code=401, headers={"Date": date}, json={"code": "E1", "message": "refuse it"}, is_reusable=True
+    )
+    with pytest.raises(AuthenticationError, match=expected):
+        caller.check()
+
+
+def test_a_token_in_an_error_message_is_not_quoted(caller: Caller, httpx_mock: HTTPXMock) -> None:
+    httpx_mock.add_response(status_code=404, json={"code": "E1", "message": f"no {TOKEN} with 4111 1111 1111 1111"})
+    with pytest.raises(NotFoundError) as caught:
+        caller.check()
+    assert caught.value.message == "no …4bed with …1111"

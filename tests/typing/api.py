@@ -1,0 +1,77 @@
+"""The public API as a user writes it. Type-checked, never run."""
+
+import asyncio
+from datetime import date
+from typing import assert_type
+from uuid import UUID
+
+import httpx
+import wonder_payment
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from wonder_payment import (
+    APIError,
+    AsyncWonderClient,
+    Card,
+    Environment,
+    PaymentToken,
+    RateLimitError,
+    RetryPolicy,
+    TokenState,
+    TokenType,
+    WonderClient,
+    WonderError,
+)
+from wonder_payment.signing import WonderAuth, sign, string_to_sign, verify
+
+
+def settings(pem: str, key: RSAPrivateKey) -> None:
+    WonderClient("app", pem, environment="sandbox")
+    WonderClient("app", key, environment=Environment.PRODUCTION, passphrase=b"secret", language="zh-HK")
+    WonderClient("app", pem.encode(), environment=None, base_url="https://gateway.example", timeout=5)
+    WonderClient("app", pem, environment="sandbox", retry=RetryPolicy.never(), transport=httpx.HTTPTransport())
+    AsyncWonderClient("app", pem, environment="sandbox", transport=httpx.AsyncHTTPTransport())
+    WonderClient("app", pem)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    assert_type(WonderClient.from_env(), WonderClient)
+    assert_type(AsyncWonderClient.from_env({"WONDER_APP_ID": "app"}, timeout=2.0), AsyncWonderClient)
+    WonderClient.from_env(nonsense=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def check() -> None:
+    with WonderClient.from_env() as wonder:
+        token = assert_type(wonder.check_token("1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"), PaymentToken)
+        wonder.check_token(UUID(int=0), customer_uuid=UUID(int=1))
+    assert_type(wonder_payment.check_token(token.token, customer_uuid="uuid"), PaymentToken)
+    assert_type(token.is_verified, bool)
+    assert_type(token.state, TokenState | str)
+    assert_type(token.token_type, TokenType | str)
+    assert_type(token.error_code, str | None)
+    if card := assert_type(token.card, Card | None):
+        assert_type(card.expires_on, date | None)
+        assert_type(card.is_expired(on=date(2030, 1, 1)), bool)
+    token.state = "success"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+async def check_many(tokens: list[str]) -> list[PaymentToken]:
+    async with AsyncWonderClient.from_env() as wonder:
+        return await asyncio.gather(*(wonder.check_token(token) for token in tokens))
+
+
+def errors(wonder: WonderClient) -> None:
+    try:
+        wonder.check_token("1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed")
+    except RateLimitError as error:
+        assert_type(error.retry_after, float | None)
+    except APIError as error:
+        assert_type(error.status_code, int)
+        assert_type(error.code, str | float | None)
+        assert_type(error.message, str | None)
+    except WonderError as error:
+        assert_type(error.attempts, int)
+        assert_type(error.request_id, str | None)
+
+
+def signing(private_key: RSAPrivateKey, public_key: RSAPublicKey) -> None:
+    digest = assert_type(string_to_sign("app/20260101000000/Wonder-RSA-SHA256", "0" * 16, "GET", "/", None), str)
+    signature = assert_type(sign(private_key, digest), str)
+    assert_type(verify(public_key, signature, credential="app", nonce="0" * 16, method="GET", uri="/", body=b""), bool)
+    httpx.Client(auth=WonderAuth("app", private_key, origin="https://gateway.example"))

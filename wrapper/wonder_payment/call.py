@@ -1,0 +1,106 @@
+"""One call of the facade: its attempts, the time they have, and what their errors tell. No I/O."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from tenacity import RetryCallState, retry_if_exception, stop_after_attempt, stop_before_delay
+
+from .errors import InvalidResponseError, WonderError
+from .retry import RetryPolicy, describe, is_transient
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+__all__ = ["Attempt", "Call", "current_attempt"]
+
+logger = logging.getLogger("wonder_payment")
+logger.addHandler(logging.NullHandler())
+
+
+@attrs.define
+class Attempt:
+    """What passes between the facade and the httpx client around the generated code, which has no parameter for it.
+
+    Attributes:
+        deadline: When the attempt must be over, by time.monotonic().
+        request_id: The X-Request-ID of its last HTTP request, once there was one.
+    """
+
+    deadline: float
+    request_id: str | None = None
+
+
+current_attempt: ContextVar[Attempt] = ContextVar("current_attempt")
+
+
+@attrs.define
+class Call:
+    """How one call is repeated, and how often it was.
+
+    Attributes:
+        retry: When a failed attempt is repeated.
+        timeout: Seconds for one attempt.
+        deadline: When the whole call must be over, by time.monotonic().
+    """
+
+    retry: RetryPolicy
+    timeout: float
+    deadline: float
+    attempts: int = 0
+
+    def loop(self) -> dict[str, Any]:
+        """Return the settings of tenacity's loop over the attempts."""
+        return {
+            "retry": retry_if_exception(is_transient),
+            "wait": self._delay,
+            "stop": stop_after_attempt(self.retry.max_attempts) | stop_before_delay(self.deadline - time.monotonic()),
+            "before_sleep": self._log_retry,
+            "reraise": True,
+        }
+
+    @contextmanager
+    def attempt(self) -> Generator[Attempt]:
+        """Give an attempt its deadline, and its error what the caller needs; let no other kind of error out."""
+        self.attempts += 1
+        began = time.monotonic()
+        attempt = Attempt(deadline=min(began + self.timeout, self.deadline))
+        context = current_attempt.set(attempt)
+        failure: WonderError | None = None
+        try:
+            yield attempt
+        except WonderError as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001 (the generated parser raises what it happens to meet)
+            error.__traceback__ = None  # its frames hold the card
+            # Only a KeyError's text is sure to be the contract's own.
+            what = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else type(error).__name__
+            failure = InvalidResponseError(f"The gateway's answer breaks the contract: {what}.")
+        finally:
+            current_attempt.reset(context)
+        outcome = describe(failure) if failure else "answered"
+        took = time.monotonic() - began
+        logger.debug("attempt %d: %s after %.3f s (request id %s)", self.attempts, outcome, took, attempt.request_id)
+        if failure:
+            failure.attempts, failure.request_id = self.attempts, attempt.request_id
+            raise failure from failure.__cause__
+
+    def _delay(self, state: RetryCallState) -> float:
+        return self.retry.delay(_error_of(state), state.attempt_number)
+
+    def _log_retry(self, state: RetryCallState) -> None:
+        error = _error_of(state)
+        request_id = error.request_id if isinstance(error, WonderError) else None
+        delay = state.upcoming_sleep
+        logger.warning(
+            "attempt %d: %s; again in %.2f s (request id %s)", self.attempts, describe(error), delay, request_id
+        )
+
+
+def _error_of(state: RetryCallState) -> BaseException | None:
+    return state.outcome.exception() if state.outcome else None

@@ -1,0 +1,254 @@
+"""WonderClient and AsyncWonderClient: what a service talks to.
+
+The decisions of a call stand once, in `_Call`; the two clients differ in their loops alone.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Generic, Self, TypedDict, TypeVar, Unpack
+
+import httpx
+from tenacity import AsyncRetrying, Retrying
+from wonder_payment_client import Client
+from wonder_payment_client.api.payment_tokens import check_payment_token
+from wonder_payment_client.models import CheckPaymentTokenRequest, Language, PaymentTokenReference
+
+from ._version import __version__
+from .call import Attempt, Call
+from .config import Environment, checked_language, checked_uuid, resolved_origin, settings_from
+from .errors import ConfigurationError, InvalidResponseError
+from .gateway import AsyncGatewayClient, GatewayClient
+from .retry import RetryPolicy, number
+from .signing import WonderAuth, load_private_key
+from .token import PaymentToken
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+    from uuid import UUID
+
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+__all__ = ["AsyncWonderClient", "WonderClient", "check_token"]
+
+_USER_AGENT = f"wonder-payment/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
+
+# What the contract has in the path when no customer is named: the literal.
+_ANY_CUSTOMER = "uuid"
+
+_TransportT = TypeVar("_TransportT", httpx.BaseTransport, httpx.AsyncBaseTransport)
+_HttpT = TypeVar("_HttpT", GatewayClient, AsyncGatewayClient)
+
+
+class Settings(TypedDict, total=False):
+    """The keyword arguments of `from_env`: those of the clients, each in place of its variable."""
+
+    app_id: str
+    private_key: str | bytes | RSAPrivateKey
+    environment: Environment | str | None
+    base_url: str | None
+    passphrase: str | bytes | None
+    language: str | None
+    timeout: float
+    retry: RetryPolicy
+    transport: Any
+
+
+def _answer(parsed: Any, asked: UUID, attempt: Attempt) -> PaymentToken:
+    """Return in plain types what the generated client parsed."""
+    try:
+        answer = PaymentToken.from_model(parsed.data, request_id=attempt.request_id)
+    except TypeError as error:
+        problem = str(error)
+    else:
+        if answer.token.lower() == str(asked):
+            return answer
+        problem = "it is about another token than the one asked"
+    raise InvalidResponseError(f"The gateway's answer breaks the contract: {problem}.")
+
+
+class _Client(Generic[_TransportT, _HttpT]):
+    """What both clients share: the settings, checked once, and what a call is made of."""
+
+    _transport_type: type[httpx.BaseTransport | httpx.AsyncBaseTransport]
+    _http: _HttpT
+
+    def __init__(
+        self,
+        app_id: str,
+        private_key: str | bytes | RSAPrivateKey,
+        *,
+        environment: Environment | str | None,
+        base_url: str | None = None,
+        passphrase: str | bytes | None = None,
+        language: str | None = None,
+        timeout: float = 10.0,
+        retry: RetryPolicy = RetryPolicy(),
+        transport: _TransportT | None = None,
+    ) -> None:
+        number("timeout", timeout, above=True)
+        if not isinstance(retry, RetryPolicy):
+            raise ConfigurationError("retry must be a RetryPolicy; RetryPolicy.never() turns retrying off.")
+        if not isinstance(transport, self._transport_type | None):
+            raise ConfigurationError(f"transport must be an httpx.{self._transport_type.__name__}, or None.")
+        self._app_id = app_id
+        self._origin = resolved_origin(environment, base_url)
+        self._language = checked_language(language)
+        self._timeout = timeout
+        self._retry = retry
+        self._api = Client(base_url=self._origin)
+        self._open(
+            auth=WonderAuth(app_id, load_private_key(private_key, passphrase), origin=self._origin),
+            base_url=self._origin,
+            follow_redirects=False,
+            headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": _USER_AGENT},
+            transport=transport,
+        )
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] = os.environ, **overrides: Unpack[Settings]) -> Self:
+        r"""Return a client with its settings from environment variables.
+
+        ``WONDER_APP_ID``; ``WONDER_PRIVATE_KEY`` (a PEM, in which a literal ``\n`` is a line break) or
+        ``WONDER_PRIVATE_KEY_FILE``; ``WONDER_PRIVATE_KEY_PASSPHRASE`` if it is encrypted; ``WONDER_ENVIRONMENT``
+        (``sandbox`` or ``production``) or ``WONDER_BASE_URL``; ``WONDER_LANGUAGE`` (optional).
+
+        Args:
+            environ: Where to read them.
+            overrides: Arguments of the client, each in place of its variable.
+
+        Raises:
+            ConfigurationError: A setting is missing or wrong; all that are missing are named.
+        """
+        return cls(**settings_from(environ, overrides))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(app_id={self._app_id!r}, base_url={self._origin!r})"
+
+    def _open(self, **options: Any) -> None:
+        raise NotImplementedError
+
+    def _call(self, token: str | UUID, customer_uuid: str | UUID | None) -> tuple[Call, UUID, dict[str, Any]]:
+        """Check the arguments; return a call, the token it asks for, and the arguments of the generated function."""
+        if self._http.is_closed:
+            raise ConfigurationError("This client is closed: make a new one.")
+        asked = checked_uuid("token", token)
+        arguments: dict[str, Any] = {
+            "client": self._api,
+            "body": CheckPaymentTokenRequest(PaymentTokenReference(asked)),
+        }
+        if customer_uuid is not None and customer_uuid != _ANY_CUSTOMER:
+            arguments["customer_uuid"] = str(checked_uuid("customer_uuid", customer_uuid))
+        if self._language:
+            arguments["x_i18n_lang"] = Language(self._language)
+        deadline = time.monotonic() + self._retry.max_elapsed
+        return Call(self._retry, self._timeout, deadline), asked, arguments
+
+
+class WonderClient(_Client[httpx.BaseTransport, GatewayClient]):
+    """Asks the gateway, and blocks until it has answered. Safe to share between threads; make one and keep it.
+
+    Args:
+        app_id: What the vendor gave you for your public key.
+        private_key: Your RSA private key: a PEM (PKCS#1 or PKCS#8) as text or bytes, or the key itself.
+        environment: ``"sandbox"`` or ``"production"``; there is no default. None only together with ``base_url``.
+        base_url: Scheme, host and maybe port to talk to instead; https, or http on a loopback host.
+        passphrase: What the PEM is encrypted with, if it is.
+        language: The language of the gateway's error messages: ``en``, ``zh-HK`` or ``zh-CN``.
+        timeout: Seconds for one attempt, from connecting to the last byte of the answer.
+        retry: When a failed attempt is repeated.
+        transport: What carries the requests instead of httpx's own: a proxy, a mock.
+
+    Raises:
+        ConfigurationError: An argument is wrong. Nothing is sent before the first check.
+    """
+
+    _transport_type = httpx.BaseTransport
+
+    def _open(self, **options: Any) -> None:
+        self._http = GatewayClient(**options)
+        self._api.set_httpx_client(self._http)
+
+    def check_token(self, token: str | UUID, *, customer_uuid: str | UUID | None = None) -> PaymentToken:
+        """Ask once how far a token is. A failed token is an answer, too.
+
+        Args:
+            token: The payment token's UUID.
+            customer_uuid: The customer's UUID; the gateway does not need it.
+
+        Raises:
+            InvalidTokenError: ``token`` or ``customer_uuid`` is not a UUID. Nothing was sent.
+            NetworkError: No answer came, on any attempt; `RequestTimeoutError` when it was not in time.
+            APIError: The gateway answered with an error; its subclasses tell which.
+            InvalidResponseError: The gateway's answer is not what the contract says.
+        """
+        call, asked, arguments = self._call(token, customer_uuid)
+
+        def attempt() -> PaymentToken:
+            with call.attempt() as this:
+                return _answer(check_payment_token.sync(**arguments), asked, this)
+
+        return Retrying(**call.loop())(attempt)
+
+    def close(self) -> None:
+        """Close the connections. A closed client can't be used again."""
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncWonderClient(_Client[httpx.AsyncBaseTransport, AsyncGatewayClient]):
+    """The same for asyncio: the arguments, the answers and the errors are those of `WonderClient`."""
+
+    _transport_type = httpx.AsyncBaseTransport
+
+    def _open(self, **options: Any) -> None:
+        self._http = AsyncGatewayClient(**options)
+        self._api.set_async_httpx_client(self._http)
+
+    async def check_token(self, token: str | UUID, *, customer_uuid: str | UUID | None = None) -> PaymentToken:
+        """Ask once how far a token is; see `WonderClient.check_token`."""
+        call, asked, arguments = self._call(token, customer_uuid)
+
+        async def attempt() -> PaymentToken:
+            with call.attempt() as this:
+                return _answer(await check_payment_token.asyncio(**arguments), asked, this)
+
+        return await AsyncRetrying(**call.loop())(attempt)
+
+    async def aclose(self) -> None:
+        """Close the connections. A closed client can't be used again."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+_default_lock = threading.Lock()
+_default_clients: dict[int, WonderClient] = {}
+
+
+def check_token(token: str | UUID, *, customer_uuid: str | UUID | None = None) -> PaymentToken:
+    """Ask once how far a token is, with one client a process, made from the environment at the first call.
+
+    Takes, returns and raises what `WonderClient.check_token` does; and ConfigurationError, as `WonderClient.from_env`.
+    """
+    with _default_lock:
+        # A process that was forked off makes its own: connections can't be shared with the parent.
+        client = _default_clients.get(os.getpid()) or _default_clients.setdefault(os.getpid(), WonderClient.from_env())
+    return client.check_token(token, customer_uuid=customer_uuid)

@@ -1,0 +1,175 @@
+"""Where settings come from: arguments, or environment variables. Nothing is guessed, and nothing is sent."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import httpx
+
+from .errors import ConfigurationError, InvalidTokenError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Environment"]
+
+LANGUAGES = ("en", "zh-HK", "zh-CN")
+
+# Visible ASCII but for the slash, which parts the fields of the Credential header.
+_APP_ID = re.compile(r"[!-.0-~]+")
+
+_ORIGIN = re.compile(r"[a-z]+://[^/?#@%\\\s\0-\x1f]+/?", re.IGNORECASE)
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+class Environment(StrEnum):
+    """The vendor's two gateways."""
+
+    SANDBOX = "sandbox"
+    PRODUCTION = "production"
+
+    @property
+    def base_url(self) -> str:
+        """The gateway's scheme and host."""
+        return _BASE_URLS[self]
+
+
+_BASE_URLS = {
+    Environment.SANDBOX: "https://gateway-stg.wonder.today",
+    Environment.PRODUCTION: "https://gateway.wonder.today",
+}
+
+
+def checked_uuid(name: str, value: object) -> UUID:
+    """Return the UUID, if it is one in its usual form: five groups of hexadecimal digits.
+
+    Raises:
+        InvalidTokenError: It is not. The message names the argument and does not quote it.
+    """
+    if isinstance(value, UUID):
+        return value
+    if isinstance(value, str) and _UUID.fullmatch(value):
+        return UUID(value)
+    what = f"{len(value)} characters" if isinstance(value, str) else type(value).__name__
+    raise InvalidTokenError(f"{name} must be a UUID, 8-4-4-4-12 hexadecimal digits; this is {what}.")
+
+
+def checked_app_id(app_id: object) -> str:
+    """Return the app id, if it can stand in the Credential header.
+
+    Raises:
+        ConfigurationError: It can't.
+    """
+    if not isinstance(app_id, str) or not _APP_ID.fullmatch(app_id):
+        raise ConfigurationError("app_id must be visible ASCII characters without a slash: what the vendor gave you.")
+    return app_id
+
+
+def checked_language(language: object) -> str | None:
+    """Return the language, if the gateway has it.
+
+    Raises:
+        ConfigurationError: It has not.
+    """
+    if language is not None and language not in LANGUAGES:
+        raise ConfigurationError(f"language must be one of {', '.join(LANGUAGES)}, or None.")
+    return None if language is None else str(language)
+
+
+def resolved_origin(environment: object, base_url: object) -> str:
+    """Return the scheme, host and port of the gateway to talk to.
+
+    Args:
+        environment: An `Environment` or its value; None only where ``base_url`` is given.
+        base_url: What to use instead of the environment's own.
+
+    Raises:
+        ConfigurationError: There is neither; or the URL is not https though its host is not loopback, or it is more
+            than scheme, host and port.
+    """
+    known = {str(choice): choice for choice in Environment}
+    if not (environment in known if isinstance(environment, str) else environment is None and base_url is not None):
+        raise ConfigurationError(f"environment must be {' or '.join(known)}: there is no default.")
+    return checked_origin(Environment(str(environment)).base_url if base_url is None else base_url)
+
+
+def checked_origin(base_url: object) -> str:
+    """Return the scheme, host and port of a URL, if it has no more than those, and is https or on this machine.
+
+    Raises:
+        ConfigurationError: It is anything else.
+    """
+    if not _ORIGIN.fullmatch(text := str(base_url)):
+        # A path would be signed, and the proxy that strips it would break the signature.
+        raise ConfigurationError("base_url must be a scheme, a host and maybe a port, and no more.")
+    try:
+        url = httpx.URL(text)
+    except (httpx.InvalidURL, ValueError):
+        raise ConfigurationError("base_url is not a URL.") from None
+    if url.port is not None and not 0 < url.port < 2**16:
+        raise ConfigurationError("base_url has no port from 1 to 65535.")
+    if not url.host or not (url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.host))):
+        raise ConfigurationError("base_url must be https; plain http is for a loopback host alone.")
+    return str(url).rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def settings_from(environ: Mapping[str, str], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keyword arguments of a client, from environment variables and what overrides them.
+
+    An empty variable counts as missing. ``environment`` and ``base_url`` answer the same question, so an override of
+    either replaces both variables; likewise ``private_key``, which replaces its passphrase, too.
+
+    Raises:
+        ConfigurationError: Something is missing, and all that is missing is named; two variables contradict each
+            other; the key file can't be read.
+    """
+
+    def variable(name: str) -> str | None:
+        return environ.get(name) or None
+
+    settings: dict[str, Any] = {"app_id": variable("WONDER_APP_ID"), "language": variable("WONDER_LANGUAGE")}
+    if not overrides.keys() & {"environment", "base_url"}:
+        settings |= {"environment": variable("WONDER_ENVIRONMENT"), "base_url": variable("WONDER_BASE_URL")}
+    pem, file = variable("WONDER_PRIVATE_KEY"), variable("WONDER_PRIVATE_KEY_FILE")
+    if "private_key" not in overrides:
+        if pem and file:
+            raise ConfigurationError("Set WONDER_PRIVATE_KEY or WONDER_PRIVATE_KEY_FILE, not both.")
+        settings |= {"private_key": pem or file, "passphrase": variable("WONDER_PRIVATE_KEY_PASSPHRASE")}
+    settings = {"environment": None, **settings, **overrides}
+
+    missing = [
+        name
+        for name, is_set in {
+            "WONDER_APP_ID": settings["app_id"],
+            "WONDER_PRIVATE_KEY (or WONDER_PRIVATE_KEY_FILE)": settings["private_key"],
+            "WONDER_ENVIRONMENT (sandbox or production)": settings["environment"] or settings.get("base_url"),
+        }.items()
+        if not is_set
+    ]
+    if missing:
+        raise ConfigurationError(f"Set {', '.join(missing)} in the environment.")
+    if "private_key" not in overrides:
+        # Many a place that holds variables holds no line breaks.
+        settings["private_key"] = pem.replace("\\n", "\n") if pem else _content_of(Path(settings["private_key"]))
+    return settings
+
+
+def _content_of(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not a path"
+    raise ConfigurationError(f"WONDER_PRIVATE_KEY_FILE can't be read: {reason}.")

@@ -1,0 +1,171 @@
+"""What can go wrong, as one tree.
+
+::
+
+    WonderError
+    ├── ConfigurationError        a setting or an argument is missing or wrong; nothing was sent
+    ├── InvalidTokenError         not a UUID (also a ValueError); nothing was sent
+    ├── NetworkError              no answer came: refused, reset, broken off
+    │   └── RequestTimeoutError   no answer came in time
+    ├── APIError                  the gateway answered with an error
+    │   ├── BadRequestError       400, 422
+    │   ├── AuthenticationError   401, 403
+    │   ├── NotFoundError         404
+    │   ├── RateLimitError        429
+    │   └── ServerError           500 and up
+    └── InvalidResponseError      the gateway answered well, but not what the contract says
+
+No other exception type leaves the clients, but for Ctrl-C and the cancellation of an asyncio task. A token that failed
+3-D Secure is an answer, not an exception.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Self
+
+__all__ = [
+    "APIError",
+    "AuthenticationError",
+    "BadRequestError",
+    "ConfigurationError",
+    "InvalidResponseError",
+    "InvalidTokenError",
+    "NetworkError",
+    "NotFoundError",
+    "RateLimitError",
+    "RequestTimeoutError",
+    "ServerError",
+    "WonderError",
+]
+
+_LONGEST_QUOTE = 200
+
+# Whatever could be a token, a signature or a key (32 characters or more in one run), or a card number.
+_SECRET = re.compile(r"[A-Za-z0-9_+/=-]{28,}(?=[A-Za-z0-9_+/=-]{4})|(?:[0-9][ -]?){8,}(?=(?:[0-9][ -]?){3}[0-9])")
+
+
+def last_four(secret: str) -> str:
+    """Return ``secret`` with all but its last four characters hidden."""
+    return f"…{secret[-4:]}"
+
+
+def redact(text: str) -> str:
+    """Return what of a foreign ``text`` may be quoted: one short line, with no token, card number or signature."""
+    # First of all without what is not printed: it would hide a secret from the pattern and not from a reader.
+    line = "".join(character for character in " ".join(text.split()) if character.isprintable())
+    line = _SECRET.sub("…", line)
+    return line if len(line) <= _LONGEST_QUOTE else f"{line[:_LONGEST_QUOTE]}…"
+
+
+class WonderError(Exception):
+    """Whatever this package raises.
+
+    Args:
+        summary: What happened and what to do about it, in plain sentences.
+        request_id: The X-Request-ID of the last HTTP request, where one was made. Support asks for it.
+        attempts: How many attempts were made; 0 when nothing was sent.
+    """
+
+    def __init__(self, summary: str, *, request_id: str | None = None, attempts: int = 0) -> None:
+        super().__init__(summary)
+        self.request_id = request_id
+        self.attempts = attempts
+
+    def __str__(self) -> str:
+        """End the message with what support asks for."""
+        if not self.attempts:
+            return f"{self.args[0]} (nothing was sent)"
+        made = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+        return f"{self.args[0]} (request id {self.request_id}, {made})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy by state: the keyword arguments of the subclasses are not in ``args``."""
+        return self._blank, self.args, self.__dict__
+
+    @classmethod
+    def _blank(cls, *args: object) -> Self:
+        return cls.__new__(cls, *args)
+
+
+class ConfigurationError(WonderError):
+    """A setting or an argument is missing or wrong; nothing was sent."""
+
+
+class InvalidTokenError(WonderError, ValueError):
+    """The token, or the customer's UUID, is not a UUID; nothing was sent."""
+
+
+class NetworkError(WonderError):
+    """No answer came, on any attempt. The gateway may be asked again: a check changes nothing there."""
+
+
+class RequestTimeoutError(NetworkError):
+    """No answer came in time, on any attempt."""
+
+
+class APIError(WonderError):
+    """The gateway answered with an error.
+
+    Args:
+        summary: What happened and what to do about it.
+        status_code: The HTTP status; below 300 when the error stood in the body of a good answer.
+        code: The error code in the body, if one was there: a string such as ``E000002``, or a number.
+        message: The error message in the body, if one was there, with anything that could be a secret cut out.
+        retry_after: Seconds after which the gateway wants to be asked again, if it said so (``Retry-After``).
+        request_id: The X-Request-ID of the last HTTP request.
+        attempts: How many attempts were made.
+    """
+
+    advice = ""
+
+    def __init__(
+        self,
+        summary: str,
+        *,
+        status_code: int,
+        code: str | float | None = None,
+        message: str | None = None,
+        retry_after: float | None = None,
+        request_id: str | None = None,
+        attempts: int = 0,
+    ) -> None:
+        super().__init__(summary, request_id=request_id, attempts=attempts)
+        self.status_code = status_code
+        self.code = code
+        self.message = message
+        self.retry_after = retry_after
+
+
+class BadRequestError(APIError):
+    """400 or 422: the gateway does not accept the parameters. The same call will fail again."""
+
+    advice = "Check the token and the customer's UUID."
+
+
+class AuthenticationError(APIError):
+    """401 or 403: the gateway refuses the signature, or the app may not ask. The same call will fail again."""
+
+    advice = "Check the app id, that the vendor has the public half of this private key, and the environment."
+
+
+class NotFoundError(APIError):
+    """404: the gateway knows no such token, or no such customer."""
+
+    advice = "Check that the token was made in this environment, for this app and this customer."
+
+
+class RateLimitError(APIError):
+    """429: too many requests. ``retry_after`` has the seconds to wait, if the gateway said so."""
+
+    advice = "Ask less often."
+
+
+class ServerError(APIError):
+    """500 and up: the gateway, or what stands in front of it, is in trouble. Ask again later."""
+
+    advice = "Ask again later."
+
+
+class InvalidResponseError(WonderError):
+    """The gateway answered well, but not what the contract says. Nothing is known of the token's state."""

@@ -1,0 +1,215 @@
+"""The two httpx clients, sync and async, whose send() lets only good answers through.
+
+They stand below the generated parser, which must never see what it can't read: a CDN's status, HTML, an error envelope.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast
+
+import httpx
+
+from .call import current_attempt
+from .errors import (
+    APIError,
+    AuthenticationError,
+    BadRequestError,
+    InvalidResponseError,
+    NetworkError,
+    NotFoundError,
+    RateLimitError,
+    RequestTimeoutError,
+    ServerError,
+    redact,
+)
+from .headers import clock_difference, retry_after
+from .signing import CLOCK_TOLERANCE
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+__all__ = ["AsyncGatewayClient", "GatewayClient"]
+
+# An answer has some 500 bytes. What is larger than this is not read to its end.
+_MOST_BYTES = 1024 * 1024
+
+# The page's example has 0, the vendor's mobile SDK takes 200 as the only success.
+_GOOD_CODES = (0, 200)
+
+_ERRORS: dict[int, type[APIError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: AuthenticationError,
+    404: NotFoundError,
+    422: BadRequestError,
+    429: RateLimitError,
+}
+
+
+class GatewayClient(httpx.Client):
+    """Sends one attempt; returns a good answer, or raises one of our errors."""
+
+    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Send a request and read its answer, within the attempt's deadline."""
+        with _our_errors(request):
+            request.extensions["timeout"] = _TimeLeft(current_attempt.get().deadline)
+            options["stream"] = True
+            response = super().send(request, **options)
+            try:
+                body = _Body()
+                if not _is_compressed(response):
+                    for chunk in response.iter_bytes():
+                        body.add(chunk)
+            finally:
+                response.close()
+        return good_answer(response, body.content)
+
+
+class AsyncGatewayClient(httpx.AsyncClient):
+    """The same, for asyncio."""
+
+    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """Send a request and read its answer, within the attempt's deadline."""
+        with _our_errors(request):
+            request.extensions["timeout"] = {}
+            async with asyncio.timeout(current_attempt.get().deadline - time.monotonic()):
+                options["stream"] = True
+                response = await super().send(request, **options)
+                try:
+                    body = _Body()
+                    if not _is_compressed(response):
+                        async for chunk in response.aiter_bytes():
+                            body.add(chunk)
+                finally:
+                    await response.aclose()
+        return good_answer(response, body.content)
+
+
+class _TimeLeft(dict[str, float]):
+    """The timeout of each step of a sync request: what is left until the deadline when the step begins.
+
+    httpx has a timeout for each step (pool, connect, write, read) and none for the whole. Its transports look the
+    step's up as the step begins, so that an answer computed then makes one budget of four.
+    """
+
+    def __init__(self, deadline: float) -> None:
+        super().__init__()
+        self._deadline = deadline
+
+    def get(self, _step: str, _default: object = None) -> float:
+        # Never 0: that is a socket's word for "do not wait at all".
+        return max(self._deadline - time.monotonic(), 0.001)
+
+
+class _Body:
+    """The bytes of an answer as they come in, refused when they are too many or too slow."""
+
+    def __init__(self) -> None:
+        self.content = b""
+
+    def add(self, chunk: bytes) -> None:
+        self.content += chunk
+        if len(self.content) > _MOST_BYTES:
+            raise InvalidResponseError("The gateway's answer is larger than 1 MiB and was not read to its end.")
+        if time.monotonic() > current_attempt.get().deadline:
+            raise TimeoutError
+
+
+@contextmanager
+def _our_errors(request: httpx.Request) -> Generator[None]:
+    """Turn what httpx raises into an error of ours, without the frames that hold the signed headers."""
+    cause: Exception
+    ours: NetworkError
+    try:
+        yield
+    except (httpx.TimeoutException, TimeoutError) as error:
+        cause, ours = error, RequestTimeoutError("The gateway did not answer in time. Ask again later.")
+    except httpx.HTTPError as error:
+        cause, ours = error, NetworkError(f"No answer from the gateway: {redact(str(error)) or type(error).__name__}.")
+    else:
+        return
+    finally:
+        current_attempt.get().request_id = request.headers.get("X-Request-ID")
+    cause.__traceback__ = cause.__context__ = cause.__cause__ = None
+    raise ours from cause
+
+
+def good_answer(response: httpx.Response, body: bytes) -> httpx.Response:
+    """Return the answer if it is one the generated parser may see.
+
+    Raises:
+        APIError: The status, or the ``code`` in the body, tells of an error.
+        InvalidResponseError: The status is good and the body is not the contract's.
+    """
+    envelope = _json_object(body)
+    code = _first(envelope or {}, "code", "error_code")
+    if not response.is_success:
+        raise _api_error(response, envelope or {})
+    if envelope is None:
+        problem = "it is no JSON object"
+    elif type(code) not in (str, int, float):
+        problem = "there is no code in it"
+    elif code not in _GOOD_CODES:
+        raise _api_error(response, envelope)
+    elif response.status_code != HTTPStatus.OK:
+        problem = "only HTTP 200 is in it"
+    elif not isinstance(_first(envelope, "data"), dict) or not isinstance(envelope["data"].get("payment_token"), dict):
+        problem = "there is no payment token in it"
+    else:
+        return httpx.Response(HTTPStatus.OK, content=body)
+    status = response.status_code
+    raise InvalidResponseError(
+        f"The gateway's answer (HTTP {status}, {len(body)} bytes) breaks the contract: {problem}."
+    )
+
+
+def _is_compressed(response: httpx.Response) -> bool:
+    """Tell whether the body is compressed. None was asked for, and a bomb may be in it: it is not read."""
+    return str(response.headers.get("Content-Encoding", "identity")) != "identity"
+
+
+def _json_object(body: bytes) -> dict[str, Any] | None:
+    """Return the body's JSON object; None where it is anything else."""
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, Any]", content) if isinstance(content, dict) else None
+
+
+def _first(envelope: dict[str, Any], *names: str) -> Any:
+    """Return the first of these fields that is there: current pages and older ones name them differently."""
+    return next((envelope[name] for name in names if envelope.get(name) is not None), None)
+
+
+def _api_error(response: httpx.Response, envelope: dict[str, Any]) -> APIError:
+    code, message = _first(envelope, "code", "error_code"), _first(envelope, "message", "error_message")
+    code = redact(code) if isinstance(code, str) else code if type(code) in (int, float) else None
+    message = redact(message) if isinstance(message, str) else None
+    # In a good status the code of the body counts: some are HTTP's own numbers.
+    status = code if response.is_success and isinstance(code, int) else response.status_code
+    kind = ServerError if 500 <= status <= 999 else _ERRORS.get(status, APIError)  # noqa: PLR2004
+    now = time.time()
+    seconds = retry_after(response.headers.get("Retry-After"), date=response.headers.get("Date"), now=now)
+    summary = [f"The gateway answered HTTP {response.status_code}"]
+    summary += [f", code {code}"] if code is not None else []
+    summary += [f": {message.rstrip('.')}." if message else "."]
+    if response.is_redirect:
+        summary += [" A redirect is not followed: the signature is for one origin alone. Check base_url."]
+    elif kind is RateLimitError and seconds is not None:
+        summary += [f" It wants to be asked again in {seconds:g} s."]
+    elif kind is not APIError:
+        summary += [f" {kind.advice}"]
+    if kind is AuthenticationError:
+        difference = clock_difference(response.headers.get("Date"), now=now)
+        if abs(difference) > CLOCK_TOLERANCE:
+            way = "ahead of" if difference > 0 else "behind"
+            summary += [
+                f" The gateway's clock is {abs(difference) / 60:.0f} minutes {way} this machine's: set the clock."
+            ]
+    return kind("".join(summary), status_code=response.status_code, code=code, message=message, retry_after=seconds)

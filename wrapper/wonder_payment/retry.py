@@ -1,0 +1,96 @@
+"""What to do after a failed attempt: pure decisions, no I/O, no clock."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any, Self
+
+import attrs
+
+from .errors import APIError, ConfigurationError, NetworkError, RateLimitError, ServerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["RetryPolicy"]
+
+# Beyond the statuses that have a class of their own: the server gave up on our request, or came too early to it.
+_TRANSIENT_STATUSES = frozenset({408, 425})
+
+
+def number(name: str, value: object, *, least: float = 0.0, most: float = 1e9, above: bool = False) -> None:
+    """Check that ``value`` is a number in the bounds.
+
+    Raises:
+        ConfigurationError: It is not; the message names the setting.
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+    if not is_number or (above and value == least):
+        raise ConfigurationError(f"{name} must be a number {'above' if above else 'from'} {least:g} to {most:g}.")
+
+
+def _number(**bounds: Any) -> Callable[[object, attrs.Attribute[Any], object], None]:
+    return lambda _instance, attribute, value: number(attribute.name, value, **bounds)
+
+
+def _whole(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, int):
+        raise ConfigurationError(f"{attribute.name} must be a whole number.")
+
+
+@attrs.frozen(kw_only=True)
+class RetryPolicy:
+    """When a failed attempt is repeated.
+
+    Repeated are network errors, timeouts, and the statuses 408, 425, 429 and 500 and up. A check changes nothing at the
+    gateway, so repeating it is safe. The delay before the next attempt is ``backoff_initial`` doubled with each
+    attempt, at most ``backoff_max``, less a random part (the jitter); or what ``Retry-After`` asks for, if that is
+    more. When the delay does not fit into what is left of ``max_elapsed``, the last error is raised at once.
+
+    Attributes:
+        max_attempts: How often to try in all, at least 1.
+        max_elapsed: Seconds for all attempts and the delays between them.
+        backoff_initial: Seconds before the second attempt, before jitter.
+        backoff_max: The most seconds of backoff, before jitter.
+        jitter: The share of the backoff that is random, from 0 (none) to 1 ("full jitter": anything between no delay
+            and all of it), which keeps many clients from coming back in step.
+
+    Raises:
+        ConfigurationError: A value is out of its bounds.
+    """
+
+    max_attempts: int = attrs.field(default=4, validator=[_number(least=1), _whole])
+    max_elapsed: float = attrs.field(default=30.0, validator=_number(above=True))
+    backoff_initial: float = attrs.field(default=0.5, validator=_number())
+    backoff_max: float = attrs.field(default=8.0, validator=_number())
+    jitter: float = attrs.field(default=1.0, validator=_number(most=1.0))
+
+    @classmethod
+    def never(cls) -> Self:
+        """Return the policy that makes one attempt and no more."""
+        return cls(max_attempts=1)
+
+    def delay(self, error: BaseException | None, attempt: int) -> float:
+        """Return the seconds to wait before the next attempt.
+
+        Args:
+            error: What the last attempt ended in.
+            attempt: The number of the last attempt, from 1.
+        """
+        # Past 2 ** 60 the backoff is at its maximum, whatever the exponent; a float has an end.
+        backoff = min(self.backoff_max, self.backoff_initial * 2.0 ** min(attempt - 1, 60))
+        backoff *= 1 - self.jitter * random.random()  # noqa: S311 (no secret depends on it)
+        retry_after = error.retry_after if isinstance(error, APIError) else None
+        return max(backoff, retry_after or 0.0)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Tell whether the same request may succeed later."""
+    if isinstance(error, APIError):
+        return isinstance(error, RateLimitError | ServerError) or error.status_code in _TRANSIENT_STATUSES
+    return isinstance(error, NetworkError)
+
+
+def describe(error: BaseException | None) -> str:
+    """Return an error in a word or two, for a log line: its status, or else its class."""
+    return f"HTTP {error.status_code}" if isinstance(error, APIError) else type(error).__name__
