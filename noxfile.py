@@ -40,7 +40,7 @@ nox.options.error_on_external_run = True
 # Every supported Python that the machine has; on CI, too, a missing one is skipped.
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["drift", "spec", "lint", "types", "tests", "tests_lowest", "coverage"]
+nox.options.sessions = ["drift", "spec", "schemathesis", "lint", "types", "tests", "tests_lowest", "coverage"]
 
 # pyenv hides the Pythons that are not selected.
 _pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
@@ -75,6 +75,13 @@ def spec(session: nox.Session) -> None:
     """Validate openapi.yaml."""
     session.install(*_group("spec"))
     session.run("openapi-spec-validator", "openapi.yaml")
+
+
+@nox.session
+def schemathesis(session: nox.Session) -> None:
+    """Try the simulated gateway against openapi.yaml (schemathesis)."""
+    _install_wheel(session, "simulator", *_group("schemathesis"))
+    session.run("pytest", "tests/contract", *session.posargs)
 
 
 @nox.session
@@ -121,6 +128,13 @@ def coverage(session: nox.Session) -> None:
     session.install("coverage")
     session.run("coverage", "combine")
     session.run("coverage", "report")
+
+
+@nox.session
+def bench_polling(session: nox.Session) -> None:
+    """Simulate how often to look at a token until 3-D Secure ends; writes the table and the chart in benchmarks/."""
+    _install_wheel(session, "simulator", *_group("bench"))
+    session.run("python", "benchmarks/polling.py")
 
 
 def _group(name: str) -> list[str]:

@@ -3,7 +3,6 @@
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -14,18 +13,10 @@ from wonder_payment.simulator import SimulatedGateway
 TOKEN = "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"
 
 
-@pytest.fixture(scope="session")
-def _running_gateway() -> Iterator[SimulatedGateway]:
-    with SimulatedGateway() as gateway:
-        yield gateway
-
-
 @pytest.fixture
-def gateway(_running_gateway: SimulatedGateway) -> Iterator[SimulatedGateway]:
-    """One gateway for all tests, as new for each."""
-    _running_gateway.reset()
-    yield _running_gateway
-    _running_gateway.reset()
+def gateway(wonder_gateway: SimulatedGateway) -> SimulatedGateway:
+    """The gateway of our own pytest plugin."""
+    return wonder_gateway
 
 
 @attrs.frozen
@@ -52,14 +43,27 @@ class Caller:
 
         return asyncio.run(check())
 
+    def wait(self, token: Any = TOKEN, *, settings: dict[str, Any] | None = None, **options: Any) -> PaymentToken:
+        """Wait for a token with one client."""
+        client = self.make(**settings or {})
+        if isinstance(client, WonderClient):
+            with client:
+                return client.wait_for_token(token, **options)
+
+        async def wait() -> PaymentToken:
+            async with client:
+                return await client.wait_for_token(token, **options)
+
+        return asyncio.run(wait())
+
 
 @pytest.fixture(params=["sync", "async"])
-def caller(request: pytest.FixtureRequest, _running_gateway: SimulatedGateway) -> Caller:
+def caller(request: pytest.FixtureRequest, gateway: SimulatedGateway) -> Caller:
     settings = {
-        "app_id": _running_gateway.app_id,
-        "private_key": _running_gateway.private_key,
+        "app_id": gateway.app_id,
+        "private_key": gateway.private_key,
         "environment": None,
-        "base_url": _running_gateway.base_url,
+        "base_url": gateway.base_url,
     }
     return Caller(is_async=request.param == "async", settings=settings)
 

@@ -209,14 +209,14 @@ def test_another_key_is_refused(caller: Caller, gateway: SimulatedGateway) -> No
         caller.check(gateway.add_token(), private_key=other.private_key)
 
 
-def signed(gateway: SimulatedGateway, body: bytes, **changed: str) -> httpx.Request:
+def signed(gateway: SimulatedGateway, body: bytes, *, path: str = CHECK, **changed: str) -> httpx.Request:
     """A request signed by hand, with these headers changed before signing."""
     now = time.strftime("%Y%m%d%H%M%S", time.gmtime())
     headers = {"Credential": f"{gateway.app_id}/{now}/Wonder-RSA-SHA256", "Nonce": uuid.uuid4().hex[:16], **changed}
     if "Signature" not in headers and headers["Credential"].endswith("/Wonder-RSA-SHA256"):
-        digest = string_to_sign(headers["Credential"], headers["Nonce"], "POST", CHECK, body)
+        digest = string_to_sign(headers["Credential"], headers["Nonce"], "POST", path, body)
         headers["Signature"] = sign(gateway.private_key, digest)
-    return httpx.Request("POST", gateway.base_url + CHECK, headers=headers, content=body)
+    return httpx.Request("POST", gateway.base_url + path, headers=headers, content=body)
 
 
 APP = "{app_id}"
@@ -265,6 +265,30 @@ def test_a_body_without_a_token_is_a_bad_request(gateway: SimulatedGateway, body
     with httpx.Client() as plain:
         response = plain.send(signed(gateway, body))
     assert (response.status_code, response.json()["code"]) == (400, "SIM_BODY")
+
+
+@pytest.mark.parametrize(
+    ("customer", "headers", "status", "code"),
+    [
+        ("uuid", {}, 200, 0),
+        ("1B9D6BCD-bbfd-4b2d-9b5d-ab8dfbbd4bed", {}, 200, 0),
+        ("UUID", {}, 400, "SIM_CUSTOMER"),
+        ("1b9d6bcdbbfd4b2d9b5dab8dfbbd4bed", {}, 400, "SIM_CUSTOMER"),
+        ("uuid", {"X-Request-ID": ""}, 400, "SIM_REQUEST_ID"),
+        ("uuid", {"X-Request-ID": "1B9D6BCD-BBFD-4B2D-9B5D-AB8DFBBD4BED"}, 400, "SIM_REQUEST_ID"),
+        ("uuid", {"X-Request-ID": "1b9d6bcd-bbfd-1b2d-9b5d-ab8dfbbd4bed"}, 400, "SIM_REQUEST_ID"),
+        ("uuid", {"x-i18n-lang": ""}, 400, "SIM_LANGUAGE"),
+        ("uuid", {"x-i18n-lang": "fr"}, 400, "SIM_LANGUAGE"),
+    ],
+)
+def test_a_parameter_that_breaks_the_contract_is_refused_by_name(
+    gateway: SimulatedGateway, customer: str, headers: dict[str, str], status: int, code: str | int
+) -> None:
+    body = json.dumps({"payment_token": {"token": gateway.add_token()}}).encode()
+    path = CHECK.replace("/uuid/", f"/{customer}/")
+    with httpx.Client() as plain:
+        response = plain.send(signed(gateway, body, path=path, **headers))
+    assert (response.status_code, response.json()["code"]) == (status, code)
 
 
 def test_the_query_string_is_part_of_what_is_signed(gateway: SimulatedGateway) -> None:

@@ -14,14 +14,17 @@ from wonder_payment import (
     Card,
     Environment,
     PaymentToken,
+    PollPolicy,
     RateLimitError,
     RetryPolicy,
+    StillPendingError,
     TokenState,
     TokenType,
     WonderClient,
     WonderError,
 )
 from wonder_payment.signing import WonderAuth, sign, string_to_sign, verify
+from wonder_payment.simulator import Fault, SimulatedGateway
 
 
 def settings(pem: str, key: RSAPrivateKey) -> None:
@@ -49,6 +52,34 @@ def check() -> None:
         assert_type(card.expires_on, date | None)
         assert_type(card.is_expired(on=date(2030, 1, 1)), bool)
     token.state = "success"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def wait(wonder: WonderClient) -> None:
+    seen: list[PaymentToken] = []
+    token = wonder.wait_for_token(UUID(int=0), timeout=60, poll=PollPolicy(shortest=0.3), on_poll=seen.append)
+    assert_type(token, PaymentToken)
+    wonder.wait_for_token("1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed", on_poll=print)
+    try:
+        wonder.wait_for_token("1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed", customer_uuid=UUID(int=1))
+    except StillPendingError as error:
+        assert_type(error.token, PaymentToken | None)
+        assert_type(error.elapsed, float)
+        assert_type(error.polls, int)
+
+
+async def wait_async(wonder: AsyncWonderClient) -> None:
+    assert_type(await wonder.wait_for_token(UUID(int=0), timeout=5.0), PaymentToken)
+
+
+def simulate(wonder_gateway: SimulatedGateway) -> None:
+    token = assert_type(wonder_gateway.add_token(states=["pending", "success"], after=1.5, card=None), str)
+    wonder_gateway.inject(Fault(status=502, headers={"Retry-After": "1"}, times=2), token=token)
+    wonder_gateway.approve(token)
+    wonder_gateway.decline(UUID(token), error_code="E1")
+    assert_type(wonder_gateway.client(timeout=1.0), WonderClient)
+    assert_type(wonder_gateway.async_client(), AsyncWonderClient)
+    assert_type(wonder_gateway.environ, dict[str, str])
+    assert_type([request.request_id for request in wonder_gateway.requests], list[str | None])
 
 
 async def check_many(tokens: list[str]) -> list[PaymentToken]:

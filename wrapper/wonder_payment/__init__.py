@@ -15,9 +15,10 @@ from .errors import (
     RateLimitError,
     RequestTimeoutError,
     ServerError,
+    StillPendingError,
     WonderError,
 )
-from .retry import RetryPolicy
+from .retry import PollPolicy, RetryPolicy
 from .token import Card, PaymentToken, TokenState, TokenType
 
 __all__ = [
@@ -33,10 +34,12 @@ __all__ = [
     "NetworkError",
     "NotFoundError",
     "PaymentToken",
+    "PollPolicy",
     "RateLimitError",
     "RequestTimeoutError",
     "RetryPolicy",
     "ServerError",
+    "StillPendingError",
     "TokenState",
     "TokenType",
     "WonderClient",

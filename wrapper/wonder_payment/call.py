@@ -6,7 +6,7 @@ import logging
 import time
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 from tenacity import RetryCallState, retry_if_exception, stop_after_attempt, stop_before_delay
@@ -16,6 +16,7 @@ from .retry import RetryPolicy, describe, is_transient
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from uuid import UUID
 
 __all__ = ["Attempt", "Call", "current_attempt"]
 
@@ -41,18 +42,28 @@ current_attempt: ContextVar[Attempt] = ContextVar("current_attempt")
 
 @attrs.define
 class Call:
-    """How one call is repeated, and how often it was.
+    """What one call asks, how it is repeated, and how often it was.
 
     Attributes:
+        asked: The token it asks for.
+        arguments: What the generated function takes.
         retry: When a failed attempt is repeated.
         timeout: Seconds for one attempt.
         deadline: When the whole call must be over, by time.monotonic().
+        attempts: How many attempts were made so far.
     """
 
+    asked: UUID
+    arguments: dict[str, Any]
     retry: RetryPolicy
     timeout: float
     deadline: float
     attempts: int = 0
+
+    def again(self, *, until: float) -> Self:
+        """Return the same call, not yet made, to be over at the latest by then (time.monotonic())."""
+        deadline = min(time.monotonic() + self.retry.max_elapsed, until)
+        return attrs.evolve(self, deadline=deadline, attempts=0)
 
     def loop(self) -> dict[str, Any]:
         """Return the settings of tenacity's loop over the attempts."""

@@ -9,7 +9,7 @@ import os
 import platform
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Generic, Self, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack
 
 import httpx
 from tenacity import AsyncRetrying, Retrying
@@ -19,16 +19,16 @@ from wonder_payment_client.models import CheckPaymentTokenRequest, Language, Pay
 
 from ._version import __version__
 from .call import Attempt, Call
-from .config import Environment, checked_language, checked_uuid, resolved_origin, settings_from
-from .errors import ConfigurationError, InvalidResponseError
+from .config import Environment, Settings, checked_language, checked_uuid, resolved_origin, settings_from
+from .errors import ConfigurationError, InvalidResponseError, WonderError
 from .gateway import AsyncGatewayClient, GatewayClient
-from .retry import RetryPolicy, number
+from .retry import PollPolicy, RetryPolicy, number
 from .signing import WonderAuth, load_private_key
 from .token import PaymentToken
+from .wait import Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from types import TracebackType
+    from collections.abc import Callable, Mapping
     from uuid import UUID
 
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -42,20 +42,6 @@ _ANY_CUSTOMER = "uuid"
 
 _TransportT = TypeVar("_TransportT", httpx.BaseTransport, httpx.AsyncBaseTransport)
 _HttpT = TypeVar("_HttpT", GatewayClient, AsyncGatewayClient)
-
-
-class Settings(TypedDict, total=False):
-    """The keyword arguments of `from_env`: those of the clients, each in place of its variable."""
-
-    app_id: str
-    private_key: str | bytes | RSAPrivateKey
-    environment: Environment | str | None
-    base_url: str | None
-    passphrase: str | bytes | None
-    language: str | None
-    timeout: float
-    retry: RetryPolicy
-    transport: Any
 
 
 def _answer(parsed: Any, asked: UUID, attempt: Attempt) -> PaymentToken:
@@ -132,8 +118,8 @@ class _Client(Generic[_TransportT, _HttpT]):
     def _open(self, **options: Any) -> None:
         raise NotImplementedError
 
-    def _call(self, token: str | UUID, customer_uuid: str | UUID | None) -> tuple[Call, UUID, dict[str, Any]]:
-        """Check the arguments; return a call, the token it asks for, and the arguments of the generated function."""
+    def _call(self, token: str | UUID, customer_uuid: str | UUID | None) -> Call:
+        """Check the arguments and return the call they make."""
         if self._http.is_closed:
             raise ConfigurationError("This client is closed: make a new one.")
         asked = checked_uuid("token", token)
@@ -146,7 +132,7 @@ class _Client(Generic[_TransportT, _HttpT]):
         if self._language:
             arguments["x_i18n_lang"] = Language(self._language)
         deadline = time.monotonic() + self._retry.max_elapsed
-        return Call(self._retry, self._timeout, deadline), asked, arguments
+        return Call(asked, arguments, self._retry, self._timeout, deadline)
 
 
 class WonderClient(_Client[httpx.BaseTransport, GatewayClient]):
@@ -186,11 +172,52 @@ class WonderClient(_Client[httpx.BaseTransport, GatewayClient]):
             APIError: The gateway answered with an error; its subclasses tell which.
             InvalidResponseError: The gateway's answer is not what the contract says.
         """
-        call, asked, arguments = self._call(token, customer_uuid)
+        return self._ask(self._call(token, customer_uuid))
 
+    def wait_for_token(
+        self,
+        token: str | UUID,
+        *,
+        timeout: float = 60.0,
+        customer_uuid: str | UUID | None = None,
+        poll: PollPolicy = PollPolicy(),
+        on_poll: Callable[[PaymentToken], object] | None = None,
+    ) -> PaymentToken:
+        """Ask until 3-D Secure has ended, and return the verified or failed token.
+
+        A look that fails in a way that may pass (network, 429, 500 and up) does not end the wait. An unknown state
+        counts as not ended.
+
+        Args:
+            token: The payment token's UUID.
+            timeout: Seconds for everything: the looks, their retries, and the delays between them.
+            customer_uuid: The customer's UUID; the gateway does not need it.
+            poll: How long to wait between two looks.
+            on_poll: Called with each answer, for a progress bar. What it raises ends the wait and reaches the caller.
+
+        Raises:
+            StillPendingError: The time is over. Its cause is the last look's error, if that one failed.
+            InvalidTokenError: ``token`` or ``customer_uuid`` is not a UUID. Nothing was sent.
+            ConfigurationError: ``timeout`` or ``poll`` is wrong. Nothing was sent.
+            APIError: The gateway refuses, and will refuse again: 400, 401, 403, 404 and other statuses below 500.
+            InvalidResponseError: The gateway's answer is not what the contract says.
+        """
+        wait = Wait(self._call(token, customer_uuid), timeout, poll, on_poll)
+
+        def look() -> PaymentToken:
+            call = wait.call()
+            try:
+                seen: PaymentToken | WonderError = self._ask(call)
+            except WonderError as error:
+                seen = error
+            return wait.note(seen, call)
+
+        return Retrying(**wait.loop())(look)
+
+    def _ask(self, call: Call) -> PaymentToken:
         def attempt() -> PaymentToken:
             with call.attempt() as this:
-                return _answer(check_payment_token.sync(**arguments), asked, this)
+                return _answer(check_payment_token.sync(**call.arguments), call.asked, this)
 
         return Retrying(**call.loop())(attempt)
 
@@ -201,9 +228,7 @@ class WonderClient(_Client[httpx.BaseTransport, GatewayClient]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 
@@ -218,11 +243,34 @@ class AsyncWonderClient(_Client[httpx.AsyncBaseTransport, AsyncGatewayClient]):
 
     async def check_token(self, token: str | UUID, *, customer_uuid: str | UUID | None = None) -> PaymentToken:
         """Ask once how far a token is; see `WonderClient.check_token`."""
-        call, asked, arguments = self._call(token, customer_uuid)
+        return await self._ask(self._call(token, customer_uuid))
 
+    async def wait_for_token(
+        self,
+        token: str | UUID,
+        *,
+        timeout: float = 60.0,  # noqa: ASYNC109 (one budget for both clients, kept by the looks themselves)
+        customer_uuid: str | UUID | None = None,
+        poll: PollPolicy = PollPolicy(),
+        on_poll: Callable[[PaymentToken], object] | None = None,
+    ) -> PaymentToken:
+        """Ask until 3-D Secure has ended; see `WonderClient.wait_for_token`."""
+        wait = Wait(self._call(token, customer_uuid), timeout, poll, on_poll)
+
+        async def look() -> PaymentToken:
+            call = wait.call()
+            try:
+                seen: PaymentToken | WonderError = await self._ask(call)
+            except WonderError as error:
+                seen = error
+            return wait.note(seen, call)
+
+        return await AsyncRetrying(**wait.loop())(look)
+
+    async def _ask(self, call: Call) -> PaymentToken:
         async def attempt() -> PaymentToken:
             with call.attempt() as this:
-                return _answer(await check_payment_token.asyncio(**arguments), asked, this)
+                return _answer(await check_payment_token.asyncio(**call.arguments), call.asked, this)
 
         return await AsyncRetrying(**call.loop())(attempt)
 
@@ -233,9 +281,7 @@ class AsyncWonderClient(_Client[httpx.AsyncBaseTransport, AsyncGatewayClient]):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *error: object) -> None:
         await self.aclose()
 
 

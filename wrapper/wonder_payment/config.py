@@ -6,7 +6,7 @@ import ipaddress
 import re
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 from uuid import UUID
 
 import httpx
@@ -16,7 +16,11 @@ from .errors import ConfigurationError, InvalidTokenError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Environment"]
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+    from .retry import RetryPolicy
+
+__all__ = ["Environment", "Settings"]
 
 LANGUAGES = ("en", "zh-HK", "zh-CN")
 
@@ -44,6 +48,20 @@ _BASE_URLS = {
     Environment.SANDBOX: "https://gateway-stg.wonder.today",
     Environment.PRODUCTION: "https://gateway.wonder.today",
 }
+
+
+class Settings(TypedDict, total=False):
+    """The keyword arguments of `from_env`: those of the clients, each in place of its variable."""
+
+    app_id: str
+    private_key: str | bytes | RSAPrivateKey
+    environment: Environment | str | None
+    base_url: str | None
+    passphrase: str | bytes | None
+    language: str | None
+    timeout: float
+    retry: RetryPolicy
+    transport: Any
 
 
 def checked_uuid(name: str, value: object) -> UUID:

@@ -13,7 +13,8 @@
     │   ├── NotFoundError         404
     │   ├── RateLimitError        429
     │   └── ServerError           500 and up
-    └── InvalidResponseError      the gateway answered well, but not what the contract says
+    ├── InvalidResponseError      the gateway answered well, but not what the contract says
+    └── StillPendingError         a wait is over, and 3-D Secure is not
 
 No other exception type leaves the clients, but for Ctrl-C and the cancellation of an asyncio task. A token that failed
 3-D Secure is an answer, not an exception.
@@ -22,22 +23,10 @@ No other exception type leaves the clients, but for Ctrl-C and the cancellation 
 from __future__ import annotations
 
 import re
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "APIError",
-    "AuthenticationError",
-    "BadRequestError",
-    "ConfigurationError",
-    "InvalidResponseError",
-    "InvalidTokenError",
-    "NetworkError",
-    "NotFoundError",
-    "RateLimitError",
-    "RequestTimeoutError",
-    "ServerError",
-    "WonderError",
-]
+if TYPE_CHECKING:
+    from .token import PaymentToken
 
 _LONGEST_QUOTE = 200
 
@@ -61,16 +50,18 @@ def redact(text: str) -> str:
 class WonderError(Exception):
     """Whatever this package raises.
 
-    Args:
-        summary: What happened and what to do about it, in plain sentences.
+    Attributes:
         request_id: The X-Request-ID of the last HTTP request, where one was made. Support asks for it.
         attempts: How many attempts were made; 0 when nothing was sent.
     """
 
-    def __init__(self, summary: str, *, request_id: str | None = None, attempts: int = 0) -> None:
+    request_id: str | None = None
+    attempts: int = 0
+
+    def __init__(self, summary: str, **attributes: Any) -> None:
+        """Say in plain sentences what happened and what to do; the attributes are those of the class."""
         super().__init__(summary)
-        self.request_id = request_id
-        self.attempts = attempts
+        self.__dict__.update(attributes)
 
     def __str__(self) -> str:
         """End the message with what support asks for."""
@@ -78,14 +69,6 @@ class WonderError(Exception):
             return f"{self.args[0]} (nothing was sent)"
         made = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
         return f"{self.args[0]} (request id {self.request_id}, {made})"
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle and copy by state: the keyword arguments of the subclasses are not in ``args``."""
-        return self._blank, self.args, self.__dict__
-
-    @classmethod
-    def _blank(cls, *args: object) -> Self:
-        return cls.__new__(cls, *args)
 
 
 class ConfigurationError(WonderError):
@@ -107,34 +90,18 @@ class RequestTimeoutError(NetworkError):
 class APIError(WonderError):
     """The gateway answered with an error.
 
-    Args:
-        summary: What happened and what to do about it.
+    Attributes:
         status_code: The HTTP status; below 300 when the error stood in the body of a good answer.
         code: The error code in the body, if one was there: a string such as ``E000002``, or a number.
         message: The error message in the body, if one was there, with anything that could be a secret cut out.
         retry_after: Seconds after which the gateway wants to be asked again, if it said so (``Retry-After``).
-        request_id: The X-Request-ID of the last HTTP request.
-        attempts: How many attempts were made.
     """
 
+    status_code: int
+    code: str | float | None = None
+    message: str | None = None
+    retry_after: float | None = None
     advice = ""
-
-    def __init__(
-        self,
-        summary: str,
-        *,
-        status_code: int,
-        code: str | float | None = None,
-        message: str | None = None,
-        retry_after: float | None = None,
-        request_id: str | None = None,
-        attempts: int = 0,
-    ) -> None:
-        super().__init__(summary, request_id=request_id, attempts=attempts)
-        self.status_code = status_code
-        self.code = code
-        self.message = message
-        self.retry_after = retry_after
 
 
 class BadRequestError(APIError):
@@ -169,3 +136,17 @@ class ServerError(APIError):
 
 class InvalidResponseError(WonderError):
     """The gateway answered well, but not what the contract says. Nothing is known of the token's state."""
+
+
+class StillPendingError(WonderError):
+    """A wait is over, and 3-D Secure is not. Its cause is the last look's error, if that one failed.
+
+    Attributes:
+        token: The last answer; None if no look was answered.
+        elapsed: Seconds waited.
+        polls: How many looks were made; ``attempts`` counts their retries, too.
+    """
+
+    token: PaymentToken | None
+    elapsed: float
+    polls: int

@@ -7,26 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
+from . import errors
 from .call import current_attempt
-from .errors import (
-    APIError,
-    AuthenticationError,
-    BadRequestError,
-    InvalidResponseError,
-    NetworkError,
-    NotFoundError,
-    RateLimitError,
-    RequestTimeoutError,
-    ServerError,
-    redact,
-)
 from .headers import clock_difference, retry_after
 from .signing import CLOCK_TOLERANCE
 
@@ -41,13 +32,13 @@ _MOST_BYTES = 1024 * 1024
 # The page's example has 0, the vendor's mobile SDK takes 200 as the only success.
 _GOOD_CODES = (0, 200)
 
-_ERRORS: dict[int, type[APIError]] = {
-    400: BadRequestError,
-    401: AuthenticationError,
-    403: AuthenticationError,
-    404: NotFoundError,
-    422: BadRequestError,
-    429: RateLimitError,
+_ERRORS: dict[int, type[errors.APIError]] = {
+    400: errors.BadRequestError,
+    401: errors.AuthenticationError,
+    403: errors.AuthenticationError,
+    404: errors.NotFoundError,
+    422: errors.BadRequestError,
+    429: errors.RateLimitError,
 }
 
 
@@ -60,14 +51,17 @@ class GatewayClient(httpx.Client):
             request.extensions["timeout"] = _TimeLeft(current_attempt.get().deadline)
             options["stream"] = True
             response = super().send(request, **options)
+            body, guard = _Body(), None
             try:
-                body = _Body()
                 if not _is_compressed(response):
                     for chunk in response.iter_bytes():
                         body.add(chunk)
+                        guard = guard or _guard(response, body)
             finally:
+                if guard:
+                    guard.cancel()
                 response.close()
-        return good_answer(response, body.content)
+        return good_answer(response, bytes(body.content))
 
 
 class AsyncGatewayClient(httpx.AsyncClient):
@@ -87,7 +81,7 @@ class AsyncGatewayClient(httpx.AsyncClient):
                             body.add(chunk)
                 finally:
                     await response.aclose()
-        return good_answer(response, body.content)
+        return good_answer(response, bytes(body.content))
 
 
 class _TimeLeft(dict[str, float]):
@@ -110,33 +104,56 @@ class _Body:
     """The bytes of an answer as they come in, refused when they are too many or too slow."""
 
     def __init__(self) -> None:
-        self.content = b""
+        self.content = bytearray()
 
     def add(self, chunk: bytes) -> None:
         self.content += chunk
         if len(self.content) > _MOST_BYTES:
-            raise InvalidResponseError("The gateway's answer is larger than 1 MiB and was not read to its end.")
+            raise errors.InvalidResponseError("The gateway's answer is larger than 1 MiB and was not read to its end.")
         if time.monotonic() > current_attempt.get().deadline:
             raise TimeoutError
+
+
+def _guard(response: httpx.Response, body: _Body) -> threading.Timer | None:
+    """Let the connection end with the attempt, for an answer whose body comes in pieces.
+
+    The timeout of a step holds for each read anew: of the first piece it makes an end in time, of a slow drip it does
+    not. Small answers come in one piece, and need no thread.
+    """
+    stream = response.extensions.get("network_stream")
+    connection = stream.get_extra_info("socket") if stream else None
+    if connection is None or response.headers.get("Content-Length") == str(len(body.content)):
+        return None
+
+    def end() -> None:
+        with suppress(OSError):  # it has ended
+            # Past a TLS socket's own shutdown(), which another thread may not call during a read.
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+    guard = threading.Timer(current_attempt.get().deadline - time.monotonic(), end)
+    guard.daemon = True
+    guard.start()
+    return guard
 
 
 @contextmanager
 def _our_errors(request: httpx.Request) -> Generator[None]:
     """Turn what httpx raises into an error of ours, without the frames that hold the signed headers."""
-    cause: Exception
-    ours: NetworkError
+    attempt = current_attempt.get()
     try:
         yield
-    except (httpx.TimeoutException, TimeoutError) as error:
-        cause, ours = error, RequestTimeoutError("The gateway did not answer in time. Ask again later.")
-    except httpx.HTTPError as error:
-        cause, ours = error, NetworkError(f"No answer from the gateway: {redact(str(error)) or type(error).__name__}.")
+    except (httpx.HTTPError, TimeoutError) as error:
+        cause = error
     else:
         return
     finally:
-        current_attempt.get().request_id = request.headers.get("X-Request-ID")
+        attempt.request_id = request.headers.get("X-Request-ID")
     cause.__traceback__ = cause.__context__ = cause.__cause__ = None
-    raise ours from cause
+    # What breaks off at the deadline was broken off for it.
+    if isinstance(cause, httpx.TimeoutException | TimeoutError) or time.monotonic() >= attempt.deadline:
+        raise errors.RequestTimeoutError("The gateway did not answer in time. Ask again later.") from cause
+    what = errors.redact(str(cause)) or type(cause).__name__
+    raise errors.NetworkError(f"No answer from the gateway: {what}. Ask again later.") from cause
 
 
 def good_answer(response: httpx.Response, body: bytes) -> httpx.Response:
@@ -163,7 +180,7 @@ def good_answer(response: httpx.Response, body: bytes) -> httpx.Response:
     else:
         return httpx.Response(HTTPStatus.OK, content=body)
     status = response.status_code
-    raise InvalidResponseError(
+    raise errors.InvalidResponseError(
         f"The gateway's answer (HTTP {status}, {len(body)} bytes) breaks the contract: {problem}."
     )
 
@@ -187,13 +204,13 @@ def _first(envelope: dict[str, Any], *names: str) -> Any:
     return next((envelope[name] for name in names if envelope.get(name) is not None), None)
 
 
-def _api_error(response: httpx.Response, envelope: dict[str, Any]) -> APIError:
+def _api_error(response: httpx.Response, envelope: dict[str, Any]) -> errors.APIError:
     code, message = _first(envelope, "code", "error_code"), _first(envelope, "message", "error_message")
-    code = redact(code) if isinstance(code, str) else code if type(code) in (int, float) else None
-    message = redact(message) if isinstance(message, str) else None
+    code = errors.redact(code) if isinstance(code, str) else code if type(code) in (int, float) else None
+    message = errors.redact(message) if isinstance(message, str) else None
     # In a good status the code of the body counts: some are HTTP's own numbers.
     status = code if response.is_success and isinstance(code, int) else response.status_code
-    kind = ServerError if 500 <= status <= 999 else _ERRORS.get(status, APIError)  # noqa: PLR2004
+    kind = errors.ServerError if 500 <= status <= 999 else _ERRORS.get(status, errors.APIError)  # noqa: PLR2004
     now = time.time()
     seconds = retry_after(response.headers.get("Retry-After"), date=response.headers.get("Date"), now=now)
     summary = [f"The gateway answered HTTP {response.status_code}"]
@@ -201,11 +218,11 @@ def _api_error(response: httpx.Response, envelope: dict[str, Any]) -> APIError:
     summary += [f": {message.rstrip('.')}." if message else "."]
     if response.is_redirect:
         summary += [" A redirect is not followed: the signature is for one origin alone. Check base_url."]
-    elif kind is RateLimitError and seconds is not None:
+    elif kind is errors.RateLimitError and seconds is not None:
         summary += [f" It wants to be asked again in {seconds:g} s."]
-    elif kind is not APIError:
+    elif kind is not errors.APIError:
         summary += [f" {kind.advice}"]
-    if kind is AuthenticationError:
+    if kind is errors.AuthenticationError:
         difference = clock_difference(response.headers.get("Date"), now=now)
         if abs(difference) > CLOCK_TOLERANCE:
             way = "ahead of" if difference > 0 else "behind"

@@ -1,4 +1,4 @@
-"""What to do after a failed attempt: pure decisions, no I/O, no clock."""
+"""When to ask again, after a failed attempt and while 3-D Secure lasts: pure decisions, no I/O, no clock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .errors import APIError, ConfigurationError, NetworkError, RateLimitError, 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["RetryPolicy"]
+__all__ = ["PollPolicy", "RetryPolicy"]
 
 # Beyond the statuses that have a class of their own: the server gave up on our request, or came too early to it.
 _TRANSIENT_STATUSES = frozenset({408, 425})
@@ -82,6 +82,42 @@ class RetryPolicy:
         backoff *= 1 - self.jitter * random.random()  # noqa: S311 (no secret depends on it)
         retry_after = error.retry_after if isinstance(error, APIError) else None
         return max(backoff, retry_after or 0.0)
+
+
+@attrs.frozen(kw_only=True)
+class PollPolicy:
+    """How long to wait between two looks at a token whose 3-D Secure has not ended.
+
+    Many a card holder is waved through within seconds, the others take half a minute to minutes: the delay begins at
+    ``shortest``, grows with the time already waited, and ends at ``longest``. The defaults come from a simulation,
+    ``benchmarks/polling.py``.
+
+    Attributes:
+        shortest: Seconds between the first two looks, above 0.
+        longest: The most seconds between two looks, at least ``shortest``.
+        growth: Seconds that the delay grows with each second waited.
+        jitter: The share by which a delay is off at random, in either direction, from 0 to less than 1.
+
+    Raises:
+        ConfigurationError: A value is out of its bounds.
+    """
+
+    shortest: float = attrs.field(default=0.6, validator=_number(above=True))
+    longest: float = attrs.field(default=3.0, validator=_number(above=True))
+    growth: float = attrs.field(default=0.35, validator=_number())
+    jitter: float = attrs.field(default=0.1, validator=_number(most=0.99))
+
+    def __attrs_post_init__(self) -> None:
+        number("longest", self.longest, least=self.shortest)
+
+    def delay(self, elapsed: float) -> float:
+        """Return the seconds until the next look.
+
+        Args:
+            elapsed: Seconds waited so far.
+        """
+        delay = min(self.longest, self.shortest + self.growth * elapsed)
+        return delay * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311 (no secret depends on it)
 
 
 def is_transient(error: BaseException) -> bool:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections import deque
 from email.utils import formatdate
+from itertools import count
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import attrs
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from wonder_payment.config import LANGUAGES, checked_uuid
+from wonder_payment.errors import InvalidTokenError
+
 from .faults import Fault, play, take
+from .page import page_routes
 from .tokens import WELL_KNOWN, SimulatedToken
 from .verification import Refusal, Verdict, Verifier
 
@@ -29,6 +34,11 @@ CHECK_PATH = "/svc/payment/api/v1/openapi/customers/{customer_uuid}/payment_toke
 
 _MOST_REQUESTS = 10_000
 
+_REQUEST_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
+
+_NO_CUSTOMER = Refusal(400, "SIM_CUSTOMER", "The customer in the path is no UUID, and not the literal uuid.")
+_NO_REQUEST_ID = Refusal(400, "SIM_REQUEST_ID", "X-Request-ID is no UUID4, 8-4-4-4-12 lower-case hexadecimal digits.")
+_NO_LANGUAGE = Refusal(400, "SIM_LANGUAGE", f"x-i18n-lang is none of {', '.join(LANGUAGES)}.")
 _NO_BODY = Refusal(400, "SIM_BODY", "The body has no payment_token.token that is a UUID.")
 _NO_TOKEN = Refusal(404, "SIM_TOKEN", "This gateway has no such payment token.")
 
@@ -38,6 +48,7 @@ class SimulatedRequest:
     """A request that came in.
 
     Attributes:
+        number: Counts the gateway's requests, from 1 on.
         time: When (Unix time, UTC, by the gateway's clock).
         request_id: Its X-Request-ID.
         nonce: Its Nonce: each attempt has its own.
@@ -48,6 +59,7 @@ class SimulatedRequest:
         language: Its x-i18n-lang, if it had one.
     """
 
+    number: int
     time: float
     request_id: str | None
     nonce: str
@@ -72,6 +84,7 @@ class GatewayState:
         self.tokens: dict[str, SimulatedToken] = {}
         self.requests: deque[SimulatedRequest] = deque(maxlen=_MOST_REQUESTS)
         self.faults: deque[Fault] = deque()
+        self._numbers = count(1)
         # Seconds the gateway's clock is ahead of the machine's.
         self.clock_offset = 0.0
         self.reset()
@@ -96,7 +109,7 @@ class GatewayState:
             fault = take(self.faults) or (take(token.faults) if token else None)
             now = self.now() + (fault.clock_minutes * 60 if fault else 0)
             verdict = self.verifier.judge(method, uri, request.headers, body, now=now)
-            refusal = verdict.refusal
+            refusal = verdict.refusal or _parameter_refusal(request)
             if fault and (fault.status is not None or fault.body is not None):
                 answer = fault.answer()
             elif refusal is None and token is not None:
@@ -107,6 +120,7 @@ class GatewayState:
             answer.headers["Date"] = formatdate(now, usegmt=True)
             self.requests.append(
                 SimulatedRequest(
+                    number=next(self._numbers),
                     time=now,
                     request_id=request.headers.get("X-Request-ID"),
                     nonce=verdict.nonce,
@@ -121,7 +135,7 @@ class GatewayState:
 
 
 def application(state: GatewayState) -> Starlette:
-    """Return the gateway's HTTP side."""
+    """Return the gateway's HTTP side, for programs and for people."""
 
     async def check(request: Request) -> Response:
         uri = request.scope["raw_path"].decode("ascii")
@@ -130,12 +144,28 @@ def application(state: GatewayState) -> Starlette:
         answer, fault = state.respond(request.method, uri, request, await request.body())
         return answer if fault is None else await play(fault, answer, request)
 
-    return Starlette(routes=[Route(CHECK_PATH, check, methods=["POST"])])
+    return Starlette(routes=[Route(CHECK_PATH, check, methods=["POST"]), *page_routes(state)])
+
+
+def _parameter_refusal(request: Request) -> Refusal | None:
+    """Return what is wrong with the parameters in the path and in the headers, those of the signature left out."""
+    customer = request.path_params["customer_uuid"]
+    try:
+        if customer != "uuid":
+            checked_uuid("customer_uuid", customer)
+    except InvalidTokenError:
+        return _NO_CUSTOMER
+    # Both headers may be missing.
+    if not all(_REQUEST_ID.fullmatch(value) for value in request.headers.getlist("X-Request-ID")):
+        return _NO_REQUEST_ID
+    if not all(value in LANGUAGES for value in request.headers.getlist("x-i18n-lang")):
+        return _NO_LANGUAGE
+    return None
 
 
 def _asked_token(body: bytes) -> str | None:
     try:
         content: Any = json.loads(body)
-        return str(UUID(content["payment_token"]["token"]))
+        return str(checked_uuid("token", content["payment_token"]["token"]))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None

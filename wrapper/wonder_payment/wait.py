@@ -1,0 +1,118 @@
+"""One wait for 3-D Secure to end: its looks, and the time they share. No I/O."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import attrs
+from tenacity import RetryCallState, TryAgain, retry_never, stop_before_delay
+
+from .errors import APIError, ConfigurationError, StillPendingError, WonderError, redact
+from .retry import PollPolicy, is_transient, number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .call import Call
+    from .token import PaymentToken
+
+__all__ = ["Wait"]
+
+# What is kept of the budget for the last look: twice the time of the one before, up to this share of the budget.
+_LAST_LOOK = 0.1
+
+
+@attrs.define
+class Wait:
+    """How one wait goes on, and what it saw.
+
+    Attributes:
+        first: The call that every look repeats.
+        timeout: Seconds for all looks, their retries and the delays between them.
+        poll: How long to wait between two looks.
+        on_poll: Called with each answer.
+    """
+
+    first: Call
+    timeout: float
+    poll: PollPolicy
+    on_poll: Callable[[PaymentToken], object] | None
+    began: float = attrs.field(init=False)
+    looked: float = 0.0
+    is_last_look: bool = False
+    polls: int = 0
+    attempts: int = 0
+    token: PaymentToken | None = None
+    failure: WonderError | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self.began = time.monotonic()
+        number("timeout", self.timeout, above=True)
+        if not isinstance(self.poll, PollPolicy):
+            raise ConfigurationError("poll must be a PollPolicy.")
+
+    def loop(self) -> dict[str, Any]:
+        """Return the settings of tenacity's loop over the looks."""
+        return {
+            "retry": retry_never,  # but for TryAgain
+            "wait": self._delay,
+            "stop": stop_before_delay(self.timeout),
+            "retry_error_callback": self._give_up,
+        }
+
+    def call(self) -> Call:
+        """Return the next look's call: within what is left of the budget."""
+        self.looked = time.monotonic()
+        return self.first.again(until=self.began + self.timeout)
+
+    def note(self, seen: PaymentToken | WonderError, call: Call) -> PaymentToken:
+        """Take in what a look saw; return the token if 3-D Secure has ended.
+
+        Raises:
+            TryAgain: It has not, or the look failed in a way that may pass.
+            WonderError: The look failed for good.
+        """
+        self.polls += 1
+        self.attempts += call.attempts
+        if isinstance(seen, WonderError):
+            if not is_transient(seen):
+                raise seen
+            self.failure = seen
+            raise TryAgain
+        self.token, self.failure = seen, None
+        if self.on_poll:
+            self.on_poll(seen)
+        if seen.is_pending:
+            raise TryAgain
+        return seen
+
+    def _delay(self, _state: RetryCallState) -> float:
+        """Return the seconds until the next look; ``math.inf`` when none fits into what is left.
+
+        The last look comes as late as it can, even where a ``Retry-After`` asks for later: it is one request, after a
+        silence, and the caller's last chance of an answer.
+        """
+        now = time.monotonic()
+        elapsed = now - self.began
+        left = self.timeout - elapsed - min(2 * (now - self.looked), self.timeout * _LAST_LOOK)
+        if self.is_last_look or left <= 0:
+            return math.inf
+        asked = (self.failure.retry_after if isinstance(self.failure, APIError) else None) or 0.0
+        delay = max(self.poll.delay(elapsed), asked)
+        self.is_last_look = delay >= left
+        return min(delay, left)
+
+    def _give_up(self, _state: RetryCallState) -> NoReturn:
+        elapsed = time.monotonic() - self.began
+        looks = "1 look" if self.polls == 1 else f"{self.polls} looks"
+        state = f"the state is {redact(self.token.state)}" if self.token else "none was answered"
+        raise StillPendingError(
+            f"3-D Secure has not ended after {elapsed:.1f} s and {looks}; {state}. Wait again later.",
+            token=self.token,
+            elapsed=elapsed,
+            polls=self.polls,
+            attempts=self.attempts,
+            request_id=self.failure.request_id if self.failure else self.token.request_id if self.token else None,
+        ) from self.failure
