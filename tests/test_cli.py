@@ -1,16 +1,24 @@
 """The command line, as typed."""
 
+import contextlib
 import json
+import os
+import pty
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from conftest import Clock
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from typer.testing import CliRunner, Result
+from wonder_payment import WonderClient
 from wonder_payment.cli import app
 from wonder_payment.simulator import WELL_KNOWN, Fault, SimulatedGateway
 
+PROGRAM = str(Path(sys.executable).with_name("wonder-payment"))
 KNOWN = {number: known.token for number, known in enumerate(WELL_KNOWN, start=1)}
 DECLINED = "The simulated card holder did not pass 3-D Secure."
 
@@ -79,17 +87,147 @@ def test_missing_settings_are_all_named(gateway: SimulatedGateway) -> None:
     assert gateway.requests == []
 
 
-def test_the_demo_checks_one_token_until_verified_and_one_until_failed_in_under_10_seconds(clock: Clock) -> None:
+def test_the_demo_tells_the_whole_story_in_under_10_seconds(clock: Clock) -> None:
     result = run(None, "demo")
-    looks = [line.split()[3] for line in result.stdout.splitlines() if line.startswith("   ")]
     assert result.exit_code == 0
-    assert looks == ["pending", "pending", "success", "pending", "pending", "failed"]
-    assert sum(clock.slept) < 10
+    looks = re.findall(r"^ *[0-9.]+ s  \S (\w+)", result.stdout, re.MULTILINE)
+    assert looks[:7] == ["pending", "pending", "pending", "success", "pending", "failed", "success"]
+    assert set(looks[7:]) == {"pending"}
+    assert "wonder_payment: attempt 1: HTTP 502; again in" in result.stdout
+    assert "wonder_payment: attempt 2: NetworkError; again in" in result.stdout
+    assert "StillPendingError: 3-D Secure has not ended after" in result.stdout
+    assert "each signed anew; 0 signatures were refused" in result.stdout
+    assert 2.0 < sum(clock.slept) < 10.0
+
+
+@pytest.mark.parametrize(("number", "status", "last"), [(3, 0, "✔ success"), (2, 4, "✘ failed"), (4, 3, "")])
+def test_wait_prints_a_line_for_each_look_and_exits_with_the_state(
+    gateway: SimulatedGateway, clock: Clock, number: int, status: int, last: str
+) -> None:
+    result = run(gateway, "wait", KNOWN[number], "--timeout", "5")
+    lines = result.stdout.splitlines()
+    assert result.exit_code == status
+    assert all("s  … pending  CreditCard" in line for line in (lines[:-1] if last else lines))
+    assert len(lines) == len(gateway.requests)
+    assert (last in lines[-1], bool(result.stderr)) == (True, not last)
+    assert len(clock.slept) == len(gateway.requests) - 1
+
+
+def test_wait_prints_json_for_machines(gateway: SimulatedGateway, clock: Clock) -> None:
+    done = run(gateway, "wait", "--json", KNOWN[3])
+    assert (done.exit_code, json.loads(done.stdout)["state"]) == (0, "success")
+    pending = run(gateway, "wait", "--json", KNOWN[4], "--timeout", "1")
+    assert (pending.exit_code, json.loads(pending.stdout)["state"]) == (3, "pending")
+    assert pending.stderr.startswith("wonder-payment: 3-D Secure has not ended")
+    assert clock.slept
+
+
+def test_wait_shows_a_live_line_on_a_terminal(gateway: SimulatedGateway) -> None:
+    leader, follower = pty.openpty()
+    environ = {"TERM": "xterm", "COLUMNS": "80", **gateway.environ}
+    process = subprocess.Popen(
+        [PROGRAM, "wait", KNOWN[3]], stdin=follower, stdout=follower, stderr=follower, env=environ
+    )
+    os.close(follower)
+    output = b""
+    with contextlib.suppress(OSError):  # how Linux tells that the other side is closed
+        while piece := os.read(leader, 65536):
+            output += piece
+    os.close(leader)
+    assert process.wait() == 0
+    assert "pending" in output.decode()
+    assert "next look in" in output.decode()
+    assert "success" in output.decode().splitlines()[-1]
+
+
+def signs(result: Result) -> str:
+    return "".join(line[0] for line in result.stdout.splitlines())
+
+
+def test_the_doctor_finds_a_sound_set_up_sound(gateway: SimulatedGateway) -> None:
+    result = run(gateway, "doctor")
+    assert (result.exit_code, signs(result)) == (0, "✔✔✔✔"), result.stdout
+    assert "RSA, 2048 bits" in result.stdout
+    assert "clock agrees" in result.stdout
 
 
 @pytest.mark.parametrize(
-    "command", [[str(Path(sys.executable).with_name("wonder-payment"))], [sys.executable, "-m", "wonder_payment"]]
+    ("changed", "expected", "advice"),
+    [
+        ({"WONDER_APP_ID": "", "WONDER_PRIVATE_KEY": ""}, "✘", "Set WONDER_APP_ID, WONDER_PRIVATE_KEY"),
+        ({"WONDER_BASE_URL": "http://gateway.example"}, "✘", "must be https"),
+        ({"WONDER_PRIVATE_KEY": "garbage"}, "✔✘", "is no PEM"),
+        ({"WONDER_PRIVATE_KEY_PASSPHRASE": "x"}, "✔✘", "give no passphrase"),
+        ({"WONDER_PRIVATE_KEY": "weak"}, "✔✘", "only 1024 bits: make one of 2048"),
+        ({"WONDER_PRIVATE_KEY": "another"}, "✔✔✔✘", "has the public half of this private key"),
+        ({"WONDER_APP_ID": "another"}, "✔✔✔✘", "Check the app id"),
+        ({"WONDER_BASE_URL": "http://127.0.0.1:1"}, "✔✔✘✘", "can't be reached"),
+    ],
 )
+def test_the_doctor_says_what_to_do_about_what_is_wrong(
+    gateway: SimulatedGateway, clock: Clock, changed: dict[str, str], expected: str, advice: str
+) -> None:
+    if bits := {"weak": 1024, "another": 2048}.get(changed.get("WONDER_PRIVATE_KEY", "")):
+        key = generate_private_key(public_exponent=65537, key_size=bits)
+        changed = {"WONDER_PRIVATE_KEY": SimulatedGateway(private_key=key).environ["WONDER_PRIVATE_KEY"]}
+    result = CliRunner().invoke(app, ["doctor"], env=gateway.environ | changed)
+    assert (result.exit_code, signs(result)) == (1, expected)
+    assert advice in result.stdout
+    assert sum(clock.slept) < 30.0
+
+
+def test_the_doctor_sees_a_clock_that_is_off(gateway: SimulatedGateway) -> None:
+    gateway.clock_offset = 3600.0
+    result = run(gateway, "doctor")
+    # The signature is accepted all the same: the client makes up for the difference.
+    assert (result.exit_code, signs(result)) == (1, "✔✔✘✔")
+    assert "The clock is -60 minutes off" in result.stdout
+
+
+def test_the_gateway_runs_until_it_is_stopped_and_prints_what_to_copy() -> None:
+    process = subprocess.Popen([PROGRAM, "gateway"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout
+    lines: list[str] = []
+    while not lines or KNOWN[11] not in lines[-1]:
+        lines.append(process.stdout.readline())
+    exports = [line.removeprefix("export ").rstrip("\n") for line in lines if line.startswith("export")]
+    environ = {name: value.strip("'") for name, value in (export.split("=", 1) for export in exports)}
+    with WonderClient.from_env(environ) as wonder:
+        assert wonder.check_token(KNOWN[1]).is_verified
+    assert environ["WONDER_BASE_URL"].startswith("http://127.0.0.1:")
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate()
+    assert (process.returncode, output, errors) == (0, "# stopped\n", "")
+
+
+@pytest.mark.parametrize("arguments", ["--help", f"check --json {KNOWN[1]}", f"check {KNOWN[1]}"])
+def test_a_pipe_that_is_closed_early_leaves_no_traceback(gateway: SimulatedGateway, arguments: str) -> None:
+    command = ["/bin/sh", "-c", f"{PROGRAM} {arguments} | true"]
+    result = subprocess.run(command, env=gateway.environ, check=False, capture_output=True, text=True)
+    assert result.stderr == ""
+
+
+def test_ctrl_c_leaves_no_traceback(gateway: SimulatedGateway) -> None:
+    process = subprocess.Popen(
+        [PROGRAM, "wait", KNOWN[4]], env=gateway.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_completes_commands(shell: str) -> None:
+    words = {"COMP_WORDS": "wonder-payment do", "COMP_CWORD": "1", "_TYPER_COMPLETE_ARGS": "wonder-payment do"}
+    environ = {"_WONDER_PAYMENT_COMPLETE": f"complete_{shell}", "_TYPER_COMPLETE_FISH_ACTION": "get-args", **words}
+    offered = subprocess.run([PROGRAM], env=environ, check=False, capture_output=True, text=True).stdout
+    assert "doctor" in offered
+
+
+@pytest.mark.parametrize("command", [[PROGRAM], [sys.executable, "-m", "wonder_payment"]])
 def test_the_command_is_installed(command: list[str]) -> None:
     result = subprocess.run([*command, "--help"], check=True, capture_output=True, text=True)
     assert "WONDER_PRIVATE_KEY_FILE" in result.stdout

@@ -1,18 +1,24 @@
-"""The command line: ``wonder-payment check`` and ``demo`` (extra: ``cli``)."""
+"""The command line: ``wonder-payment check | wait | doctor | gateway | demo`` (extra: ``cli``)."""
 
 from __future__ import annotations
 
 import json
-import sys
+import logging
+import signal
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 import typer
 from rich.console import Console
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.table import Table
 from rich.text import Text
 
-from . import InvalidTokenError, PaymentToken, TokenState, WonderClient, WonderError
+from . import InvalidTokenError, PaymentToken, PollPolicy, StillPendingError, WonderClient, WonderError
+from .doctor import Examination
+from .errors import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +28,7 @@ __all__ = ["run"]
 # Exit statuses, beside 0 for verified; 2 is typer's own.
 _ERROR, _USAGE, _PENDING, _FAILED = 1, 2, 3, 4
 
-_LOOK = {"success": ("✔", "green"), "failed": ("✘", "red")}
+_SIGNS = {"success": ("✔", "green"), "failed": ("✘", "red")}
 
 app = typer.Typer(
     help="Check a customer's payment token at the Wonder payment gateway.",
@@ -36,6 +42,8 @@ app = typer.Typer(
 _Token = Annotated[str, typer.Argument(help="The payment token: a UUID.", show_default=False)]
 _CustomerUuid = Annotated[str | None, typer.Option("--customer-uuid", help="The customer's UUID; not needed.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON, card and all.")]
+_Timeout = Annotated[float, typer.Option(help="Seconds to wait at the most.")]
+_Port = Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 for any that is free.", min=0, max=65535)]
 
 
 def run() -> None:
@@ -45,67 +53,203 @@ def run() -> None:
 
 @app.command()
 def check(token: _Token, *, customer_uuid: _CustomerUuid = None, as_json: _Json = False) -> None:
-    """Ask the gateway once how far a payment token is."""
+    """Ask once how far a payment token is."""
+    _finish(lambda wonder: wonder.check_token(token, customer_uuid=customer_uuid), as_json=as_json)
 
-    def ask() -> PaymentToken:
-        with WonderClient.from_env() as wonder:
-            return wonder.check_token(token, customer_uuid=customer_uuid)
 
-    _finish(_or_exit(ask), as_json=as_json)
+@app.command()
+def wait(
+    token: _Token, *, timeout: _Timeout = 60.0, customer_uuid: _CustomerUuid = None, as_json: _Json = False
+) -> None:
+    """Ask until 3-D Secure has ended, or the time is over (exit status 3)."""
+    progress = _Progress(Console(highlight=False))
+
+    def ask(wonder: WonderClient) -> PaymentToken:
+        return progress.ask(wonder, token, quiet=as_json, timeout=timeout, customer_uuid=customer_uuid)
+
+    _finish(ask, as_json=as_json)
+
+
+@app.command()
+def doctor() -> None:
+    """Check the settings, the key, the clock and the signature, and say what to do about what is wrong."""
+    console = Console(highlight=False, soft_wrap=True)
+    examination = Examination()
+    is_well = True
+    for step in (examination.settings, examination.key, examination.clock, examination.signature):
+        try:
+            console.print(Text("✔ ", style="green").append(step(), style="default"))
+        except WonderError as error:
+            is_well = False
+            console.print(Text("✘ ", style="red").append(_told(error), style="default"))
+            if step in (examination.settings, examination.key):
+                break  # what follows needs it
+    if not is_well:
+        raise typer.Exit(_ERROR)
+
+
+@app.command()
+def gateway(*, port: _Port = 0) -> None:
+    """Run a gateway on this machine until Ctrl-C: it checks signatures and plays 3-D Secure."""
+    from .simulator import WELL_KNOWN, SimulatedGateway  # noqa: PLC0415 (it needs another extra)
+
+    # Ctrl-C as ever, and the same for whoever stops a process by its id.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with SimulatedGateway(port=port) as running:
+        lines = [f"export {name}='{value}'" for name, value in running.environ.items()]
+        lines += ["", f"# Its tokens and what came in: {running.base_url}/", "# Tokens to try:"]
+        lines += [f"#   {known.token}  {known.behaviour}" for known in WELL_KNOWN]
+        typer.echo("\n".join(lines))
+        try:
+            signal.pause()
+        except KeyboardInterrupt:
+            typer.echo("# stopped")
 
 
 @app.command()
 def demo() -> None:
-    """See it work without an account: check tokens at a gateway of this machine's own until 3-D Secure ends."""
-    from .simulator import SimulatedGateway  # noqa: PLC0415 (it needs another extra)
+    """See it work without an account: wait for 3-D Secure at a gateway of this machine's own, fair weather and foul."""
+    from .simulator import Fault, SimulatedGateway  # noqa: PLC0415 (it needs another extra)
 
     console = Console(highlight=False)
-    with SimulatedGateway() as gateway, gateway.client() as wonder:
-        console.print(f"A gateway that verifies every signature runs at [bold]{gateway.base_url}[/bold].")
-        console.print("Its key was made just now and is thrown away at the end.\n")
-        for story, end in (("passes", TokenState.SUCCESS), ("fails", TokenState.FAILED)):
-            token = gateway.add_token(states=[TokenState.PENDING, TokenState.PENDING, end])
-            console.print(f"A card whose holder [bold]{story}[/bold] 3-D Secure:")
-            began = time.monotonic()
-            while True:
-                answer = wonder.check_token(token)
-                console.print(Text(f"  {time.monotonic() - began:4.1f} s  ").append(_line(answer)))
-                if not answer.is_pending:
-                    break
-                time.sleep(1)
-            console.print()
-    refused = sum(request.verdict.refusal is not None for request in gateway.requests)
-    console.print(f"{len(gateway.requests)} requests came in, each signed anew; {refused} signatures were refused.")
-
-
-def _or_exit(ask: Callable[[], PaymentToken]) -> PaymentToken:
-    """Return the answer, or end the program with one line on stderr."""
+    log = _Log(console)
+    logging.getLogger("wonder_payment").addHandler(log)
+    foul = [Fault(status=502, headers={"Content-Type": "text/html"}), Fault(broken="reset in the middle")]
+    stories: list[tuple[str, list[str], list[Fault], float]] = [
+        ("The card holder passes 3-D Secure.", ["pending", "pending", "pending", "success"], [], 60.0),
+        ("The card holder fails it. That is an answer, not an exception.", ["pending", "failed"], [], 60.0),
+        ("A bad gateway, then a connection that breaks: asked again.", ["success"], foul, 60.0),
+        ("The card holder went to lunch, and the service waits for 2 seconds only.", ["pending"], [], 2.0),
+    ]
     try:
-        return ask()
+        with SimulatedGateway() as running, running.client() as wonder:
+            console.print(f"A gateway that verifies every signature runs at [bold]{running.base_url}[/bold].")
+            console.print("Its key was made just now and is thrown away at the end.")
+            for title, states, faults, timeout in stories:
+                token = running.add_token(states=states)
+                for fault in faults:
+                    running.inject(fault, token=token)
+                console.print(
+                    f"\n[bold]{title}[/bold]\n[dim]wait_for_token('…{token[-4:]}', timeout={timeout:g})[/dim]"
+                )
+                progress = _Progress(console)
+                try:
+                    progress.line(wonder.wait_for_token(token, timeout=timeout, on_poll=progress.on_poll))
+                except StillPendingError as error:
+                    progress.row("", Text(f"StillPendingError: {error}", style="yellow"))
+        refused = sum(request.verdict.refusal is not None for request in running.requests)
+        console.print(
+            f"\n{len(running.requests)} requests came in, each signed anew; {refused} signatures were refused."
+        )
+    finally:
+        logging.getLogger("wonder_payment").removeHandler(log)
+
+
+class _Log(logging.Handler):
+    """Prints the library's own warnings among the demo's lines."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.WARNING)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage().split(" (request id")[0]
+        self._console.print(f"         {record.name}: {message}", style="dim")
+
+
+class _Progress:
+    """How a wait goes: a live line on a terminal, a line for each look elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._spinner = Spinner("dots")
+        self._began = time.monotonic()
+        self._token: PaymentToken | None = None
+        # Without jitter, which is for crowds, so that the line can tell when the next look is.
+        self.poll = PollPolicy(jitter=0.0)
+        self._next_look = 0.0
+
+    def ask(self, wonder: WonderClient, token: str, *, quiet: bool, **options: Any) -> PaymentToken:
+        """Wait for the token, and show it on the way unless quiet."""
+        if quiet:
+            return wonder.wait_for_token(token, **options)
+        if not self._console.is_terminal:
+            return wonder.wait_for_token(token, on_poll=self.on_poll, **options)
+        with Live(self, console=self._console, refresh_per_second=8, transient=True):
+            return wonder.wait_for_token(token, on_poll=self._note, poll=self.poll, **options)
+
+    def on_poll(self, token: PaymentToken) -> None:
+        """Print a line for a look; the last one is the caller's to print."""
+        if token.is_pending:
+            self.line(token)
+
+    def line(self, token: PaymentToken) -> None:
+        """Print the line of a look."""
+        self.row(f"{self._elapsed:.1f} s", _line(token))
+
+    def row(self, label: str, text: Text) -> None:
+        """Print a label and a text, which wraps beside it on a terminal and nowhere else."""
+        if self._console.is_terminal:
+            row = Table.grid(padding=(0, 2, 0, 0))
+            row.add_column(width=7, justify="right")
+            row.add_row(label, text)
+            self._console.print(row)
+        else:
+            self._console.print(Text(f"{label:>7}  ").append(text), soft_wrap=True)
+
+    def _note(self, token: PaymentToken) -> None:
+        self._token, self._next_look = token, self._elapsed + self.poll.delay(self._elapsed)
+
+    @property
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+    def __rich__(self) -> Spinner:
+        state = self._token.state if self._token else "asking"
+        left = self._next_look - self._elapsed
+        self._spinner.update(
+            text=f"{state}  {self._elapsed:.0f} s  " + (f"next look in {left:.0f} s" if left > 0 else "looking")
+        )
+        return self._spinner
+
+
+def _finish(ask: Callable[[WonderClient], PaymentToken], *, as_json: bool) -> None:
+    """Ask, print the answer, and exit with its status; an error is one line on stderr."""
+    try:
+        with WonderClient.from_env() as wonder:
+            answer = ask(wonder)
     except WonderError as error:
-        print(f"wonder-payment: {error}", file=sys.stderr)  # noqa: T201
-        raise typer.Exit(_USAGE if isinstance(error, InvalidTokenError) else _ERROR) from None
-
-
-def _finish(answer: PaymentToken, *, as_json: bool) -> None:
-    """Print the answer and exit with its status."""
+        typer.echo(f"wonder-payment: {_told(error)}", err=True)
+        if as_json and isinstance(error, StillPendingError) and error.token:
+            _print_json(error.token)
+        is_usage, is_pending = isinstance(error, InvalidTokenError), isinstance(error, StillPendingError)
+        raise typer.Exit(_USAGE if is_usage else _PENDING if is_pending else _ERROR) from None
     if as_json:
-        print(json.dumps(attrs.asdict(answer), indent=2, default=str))  # noqa: T201
+        _print_json(answer)
     else:
         Console(highlight=False, soft_wrap=True).print(_line(answer))
     if not answer.is_verified:
         raise typer.Exit(_FAILED if answer.is_failed else _PENDING)
 
 
+def _print_json(answer: PaymentToken) -> None:
+    typer.echo(json.dumps(attrs.asdict(answer), indent=2, default=str))
+
+
+def _told(error: WonderError) -> str:
+    """Return an error's message; who types a command knows that nothing was sent."""
+    return str(error) if error.attempts else str(error.args[0])
+
+
 def _line(answer: PaymentToken) -> Text:
     """Return the answer in a line that shows no secret."""
-    sign, colour = _LOOK.get(answer.state, ("…", "yellow"))
-    line = Text(f"{sign} {answer.state}", style=colour)
-    line.append(f"  {answer.token_type} …{answer.token[-4:]}", style="default")
+    sign, colour = _SIGNS.get(answer.state, ("…", "yellow"))
+    line = Text(f"{sign} {redact(answer.state)}", style=colour)
+    line.append(f"  {redact(answer.token_type)} …{answer.token[-4:]}", style="default")
     if answer.card and answer.card.last4:
-        line.append(f"  {answer.card.brand or 'card'} …{answer.card.last4}", style="default")
+        line.append(f"  {redact(answer.card.brand or 'card')} …{answer.card.last4}", style="default")
         if answer.card.expires_on:
             line.append(f" until {answer.card.expires_on:%m/%Y}", style="default")
     if answer.is_failed:
-        line.append(f"  {answer.error_code}: {answer.error_message}", style="default")
+        line.append(f"  {redact(answer.error_code or '')}: {redact(answer.error_message or '')}", style="default")
     return line
