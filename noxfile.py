@@ -189,5 +189,7 @@ def _difference(committed: dict[str, bytes], generated: dict[str, bytes]) -> str
             f"{side}/{name}" if content is not None else "nothing"
             for side, content in zip("ab", (old, new), strict=True)
         ]
-        lines += list(difflib.unified_diff(*told, *names)) or [f"{name}: an empty file, here or there\n"]
+        lines += list(difflib.unified_diff(*told, *names)) or [
+            f"{name}: empty, and {'missing' if old is None else 'extra'}\n"
+        ]
     return "".join(lines)

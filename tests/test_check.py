@@ -1,7 +1,9 @@
 """check_token(): what the server answers, times what the caller gets, for both clients."""
 
+import asyncio
 import gzip
 import json
+import traceback
 from typing import Any
 
 import httpx
@@ -10,9 +12,11 @@ from conftest import TOKEN, Caller
 from pytest_httpx import HTTPXMock
 from wonder_payment import (
     APIError,
+    AsyncWonderClient,
     AuthenticationError,
     BadRequestError,
     Card,
+    ConfigurationError,
     InvalidResponseError,
     NetworkError,
     NotFoundError,
@@ -22,6 +26,7 @@ from wonder_payment import (
     ServerError,
     TokenState,
     TokenType,
+    WonderClient,
     WonderError,
 )
 
@@ -70,6 +75,11 @@ GOOD = [
         envelope(verify_url="https://3ds.example", credit_card={"tier": "gold"}),
         {"extra": {"verify_url": "https://3ds.example", "credit_card": {"tier": "gold"}}, "card": Card()},
         id="unknown fields are kept",
+    ),
+    pytest.param(
+        {**envelope(), "trace": "t", "data": {**envelope()["data"], "verify_uuid": "v"}},
+        {"extra": {"trace": "t", "verify_uuid": "v"}, "is_verified": True},
+        id="unknown fields around the token are kept, too",
     ),
     pytest.param(envelope(token=TOKEN.upper()), {"token": TOKEN.upper()}, id="the token in upper case"),
 ]
@@ -131,6 +141,7 @@ def test_an_error_status_is_an_api_error_whatever_the_body(
         pytest.param({"error_code": "E000002", "error_message": "m"}, "E000002", "m", id="the older names"),
         pytest.param({"code": None, "error_code": "E9", "message": None}, "E9", None, id="null beside the older name"),
         pytest.param({"code": True, "message": ["m"]}, None, None, id="of no use"),
+        pytest.param({"code": 4111111111111111, "message": "m"}, None, "m", id="a card's number"),
     ],
 )
 def test_the_errors_of_old_pages_and_new_are_read(
@@ -146,6 +157,7 @@ def test_the_errors_of_old_pages_and_new_are_read(
     ("code", "kind"),
     [
         (400, BadRequestError),
+        (400.0, BadRequestError),
         (401, AuthenticationError),
         (404, NotFoundError),
         (429, RateLimitError),
@@ -166,6 +178,12 @@ def test_an_error_code_in_a_200_is_an_api_error(
     assert type(caught.value) is kind
     assert caught.value.status_code == 200
     assert str(caught.value.code) == str(code)
+
+
+@pytest.mark.parametrize("encoding", ["identity", "Identity", " ", ""])
+def test_an_answer_that_says_it_is_not_compressed_is_read(caller: Caller, httpx_mock: HTTPXMock, encoding: str) -> None:
+    httpx_mock.add_response(json=envelope(), headers={"Content-Encoding": encoding})
+    assert caller.check().is_verified
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -275,10 +293,54 @@ def test_a_failure_of_the_transport_is_a_network_error(
     assert caught.value.__cause__.__traceback__ is None
 
 
-def test_an_exception_nobody_expects_of_a_transport_stays_inside(caller: Caller, httpx_mock: HTTPXMock) -> None:
-    httpx_mock.add_exception(ZeroDivisionError("of all things"))
-    with pytest.raises(InvalidResponseError, match="ZeroDivisionError"):
+@pytest.mark.parametrize(
+    "failure",
+    [RuntimeError("Event loop is closed"), OSError(5, "of all things"), UnicodeError("label too long")],
+    ids=repr,
+)
+def test_an_exception_nobody_expects_of_a_transport_is_a_network_error(
+    caller: Caller, httpx_mock: HTTPXMock, failure: Exception
+) -> None:
+    httpx_mock.add_exception(failure)
+    with pytest.raises(NetworkError) as caught:
         caller.check()
+    assert type(caught.value) is NetworkError
+
+
+def test_an_answer_quoted_by_the_transport_stays_inside(caller: Caller, httpx_mock: HTTPXMock) -> None:
+    httpx_mock.add_exception(httpx.RemoteProtocolError(f"illegal status line: {TOKEN} 4111111111111111"))
+    with pytest.raises(NetworkError) as caught:
+        caller.check()
+    error: BaseException | None = caught.value
+    while error:
+        assert TOKEN not in "".join(traceback.format_exception(error)) + str(vars(error))
+        assert "4111111111111111" not in "".join(traceback.format_exception(error)) + str(vars(error))
+        error = error.__cause__ or error.__context__
+
+
+@pytest.mark.parametrize("location", ["/", "mailto:x", "https://xn--a/", "http://[::1", "\x00"])
+def test_a_redirect_to_nowhere_is_like_any_other(caller: Caller, httpx_mock: HTTPXMock, location: str) -> None:
+    httpx_mock.add_response(status_code=302, headers={"Location": location})
+    with pytest.raises(APIError, match="redirect is not followed"):
+        caller.check()
+
+
+def test_a_client_closed_while_it_asks_says_so(caller: Caller, httpx_mock: HTTPXMock) -> None:
+    client = caller.make()
+
+    def close(_request: httpx.Request) -> None:
+        assert isinstance(client, WonderClient)
+        client.close()
+        raise RuntimeError("closed")
+
+    async def aclose(_request: httpx.Request) -> None:
+        assert isinstance(client, AsyncWonderClient)
+        await client.aclose()
+        raise RuntimeError("closed")
+
+    httpx_mock.add_callback(aclose if caller.is_async else close)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="closed while it was asking"):
+        asyncio.run(client.check_token(TOKEN)) if isinstance(client, AsyncWonderClient) else client.check_token(TOKEN)
 
 
 def test_ctrl_c_gets_out(caller: Caller, httpx_mock: HTTPXMock) -> None:

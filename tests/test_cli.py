@@ -176,6 +176,13 @@ def test_the_doctor_says_what_to_do_about_what_is_wrong(
     assert sum(clock.slept) < 30.0
 
 
+@pytest.mark.parametrize("status", [302, 400, 404, 405])
+def test_the_doctor_takes_no_other_server_for_the_gateway(gateway: SimulatedGateway, status: int) -> None:
+    gateway.inject(Fault(status=status, headers={"Content-Type": "text/html", "Location": "/"}))
+    result = run(gateway, "doctor")
+    assert (result.exit_code, signs(result)) == (1, "✔✔✔✘")
+
+
 def test_the_doctor_sees_a_clock_that_is_off(gateway: SimulatedGateway) -> None:
     gateway.clock_offset = 3600.0
     result = run(gateway, "doctor")
@@ -188,8 +195,10 @@ def test_the_gateway_runs_until_it_is_stopped_and_prints_what_to_copy() -> None:
     process = subprocess.Popen([PROGRAM, "gateway"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout
     lines: list[str] = []
-    while not lines or KNOWN[11] not in lines[-1]:
-        lines.append(process.stdout.readline())
+    for line in process.stdout:
+        lines.append(line)
+        if KNOWN[11] in line:
+            break
     exports = [line.removeprefix("export ").rstrip("\n") for line in lines if line.startswith("export")]
     environ = {name: value.strip("'") for name, value in (export.split("=", 1) for export in exports)}
     with WonderClient.from_env(environ) as wonder:
@@ -236,6 +245,37 @@ def test_the_command_is_installed(command: list[str]) -> None:
 def test_without_the_extras_the_command_says_how_to_install_them() -> None:
     hide = "import sys; sys.modules['typer'] = None; from wonder_payment.__main__ import main; main()"
     result = subprocess.run([sys.executable, "-c", hide], check=False, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert "pip install 'wonder-payment[cli,simulator]'" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_port_that_is_taken_is_told_in_one_line(gateway: SimulatedGateway) -> None:
+    port = gateway.base_url.rsplit(":", 1)[1]
+    result = subprocess.run([PROGRAM, "gateway", "--port", port], check=False, capture_output=True, text=True)
+    assert result.returncode == 1
+    assert (
+        result.stderr
+        == f"wonder-payment: port {port} of 127.0.0.1: Address already in use. Choose another with --port.\n"
+    )
+
+
+def test_a_full_disk_is_told_in_one_line(gateway: SimulatedGateway) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [PROGRAM, "check", "--json", KNOWN[1]]
+        result = subprocess.run(
+            command, env=gateway.environ, check=False, stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert result.returncode == 1
+    assert "No space left on device" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("command", ["demo", "gateway"])
+def test_without_the_simulators_extra_its_commands_say_how_to_install_it(command: str) -> None:
+    hide = f"import sys; sys.argv = ['wonder-payment', '{command}']; sys.modules['starlette'] = None"
+    code = f"{hide}; from wonder_payment.__main__ import main; main()"
+    result = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert result.returncode == 1
     assert "pip install 'wonder-payment[cli,simulator]'" in result.stderr
     assert "Traceback" not in result.stderr

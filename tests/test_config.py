@@ -624,9 +624,9 @@ def test_a_wrong_variable_is_refused_like_the_argument(kind: Kind, changes: dict
         ({"WONDER_APP_ID": None}, {"app_id": "other"}, ("other", SANDBOX, None)),
         ({}, {"environment": "production"}, ("app", PRODUCTION, None)),
         ({"WONDER_ENVIRONMENT": None}, {"environment": Environment.PRODUCTION}, ("app", PRODUCTION, None)),
-        ({"WONDER_BASE_URL": "http://localhost:1"}, {"environment": "production"}, ("app", PRODUCTION, None)),
+        ({"WONDER_BASE_URL": "http://localhost:1"}, {"environment": "production"}, ("app", "http://localhost:1", None)),
         ({}, {"base_url": "http://localhost:2"}, ("app", "http://localhost:2", None)),
-        ({"WONDER_ENVIRONMENT": "nonsense"}, {"base_url": "http://localhost:2"}, ("app", "http://localhost:2", None)),
+        ({"WONDER_BASE_URL": "http://localhost:1"}, {"base_url": None}, ("app", SANDBOX, None)),
         ({"WONDER_LANGUAGE": "en"}, {"language": "zh-HK"}, ("app", SANDBOX, "zh-HK")),
         ({"WONDER_LANGUAGE": "en"}, {"language": None}, ("app", SANDBOX, None)),
         ({}, {"timeout": 3, "retry": RetryPolicy.never()}, ("app", SANDBOX, None)),
@@ -672,7 +672,7 @@ def test_an_override_of_the_passphrase_is_for_the_key_of_the_environment(kind: K
 
 
 @for_both_clients
-@pytest.mark.parametrize("overrides", [{"app_id": ""}, {"private_key": ""}, {"environment": None}, {"base_url": None}])
+@pytest.mark.parametrize("overrides", [{"app_id": ""}, {"private_key": ""}])
 def test_an_empty_override_is_not_filled_from_the_environment(kind: Kind, overrides: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="Set WONDER_"):
         kind.from_env(environ(), **overrides)
@@ -834,3 +834,27 @@ def test_close_and_aclose_close_a_client_and_may_be_called_twice() -> None:
             await client.check_token(TOKEN)
 
     asyncio.run(close_async())
+
+
+@for_both_clients
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SSL_CERT_FILE", "/nonexistent"),
+        ("HTTPS_PROXY", "ftp://proxy.example"),
+        ("ALL_PROXY", "http://[::1"),
+    ],
+)
+def test_proxy_or_tls_settings_of_the_environment_that_cannot_be_used_are_told(
+    kind: Kind, name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match="proxy or TLS settings"):
+        kind("app", key(), environment="sandbox")
+
+
+@for_both_clients
+@pytest.mark.parametrize("host", ["xn--a", "xn--zzzzzz.com"])
+def test_a_host_that_is_no_name_is_refused(kind: Kind, host: str) -> None:
+    with pytest.raises(ConfigurationError, match="base_url is not a URL"):
+        kind("app", key(), environment=None, base_url=f"https://{host}")

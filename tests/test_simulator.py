@@ -1,5 +1,6 @@
 """The clients against a running gateway that verifies every signature, and that gateway itself."""
 
+import asyncio
 import json
 import math
 import time
@@ -11,6 +12,7 @@ import pytest
 from conftest import TOKEN, Caller, Clock
 from wonder_payment import (
     APIError,
+    AsyncWonderClient,
     AuthenticationError,
     BadRequestError,
     NetworkError,
@@ -322,3 +324,67 @@ def test_a_malformed_request_to_the_contract_is_told_so(caller: Caller, gateway:
     gateway.inject(Fault(status=422))
     with pytest.raises(BadRequestError):
         caller.check(gateway.add_token())
+
+
+def test_what_is_for_this_machine_goes_to_no_proxy(
+    caller: Caller, gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    assert caller.check(gateway.add_token()).is_pending
+
+
+def test_a_date_that_did_not_help_is_not_kept(caller: Caller, gateway: SimulatedGateway) -> None:
+    token = gateway.add_token(states=["success"])
+    wrong = {"Date": "Mon, 01 Jan 2024 00:00:00 GMT"}
+    gateway.inject(Fault(status=403, headers=wrong, times=2))
+    with pytest.raises(AuthenticationError):
+        caller.check(token)
+    gateway.inject(Fault(status=403, headers=wrong, times=2))
+    client = caller.make(retry=RetryPolicy.never())
+    if isinstance(client, AsyncWonderClient):
+
+        async def both() -> None:
+            async with client:
+                with pytest.raises(AuthenticationError):
+                    await client.check_token(token)
+                assert (await client.check_token(token)).is_verified
+
+        asyncio.run(both())
+    else:
+        with client:
+            with pytest.raises(AuthenticationError):
+                client.check_token(token)
+            assert client.check_token(token).is_verified
+    assert gateway.requests[-1].verdict.refusal is None
+    assert len(gateway.requests) == 5
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"broken": "reset before the answer"},
+        {"status": "502"},
+        {"status": 99},
+        {"status": 9999},
+        {"headers": {"X": 1}},
+        {"delay": -1},
+        {"drip": -1},
+        {"times": 0},
+        {"body": {"code": 0}},
+        {"clock_minutes": "40"},
+    ],
+)
+def test_a_fault_that_makes_no_sense_is_told(settings: dict[str, Any]) -> None:
+    with pytest.raises((ValueError, TypeError), match=next(iter(settings))):
+        Fault(**settings)
+
+
+@pytest.mark.parametrize("states", ["success", [], [1], None])
+def test_states_that_make_no_sense_are_told(gateway: SimulatedGateway, states: Any) -> None:
+    with pytest.raises(ValueError, match="states must be a list"):
+        gateway.add_token(states=states)
+
+
+def test_an_unknown_token_is_told_to_a_test(gateway: SimulatedGateway) -> None:
+    with pytest.raises(ValueError, match="has no token nope"):
+        gateway.approve("nope")

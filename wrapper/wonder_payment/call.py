@@ -51,6 +51,7 @@ class Call:
         timeout: Seconds for one attempt.
         deadline: When the whole call must be over, by time.monotonic().
         attempts: How many attempts were made so far.
+        took: Seconds that the last attempt took.
     """
 
     asked: UUID
@@ -59,6 +60,7 @@ class Call:
     timeout: float
     deadline: float
     attempts: int = 0
+    took: float = 0.0
 
     def again(self, *, until: float) -> Self:
         """Return the same call, not yet made, to be over at the latest by then (time.monotonic())."""
@@ -95,10 +97,13 @@ class Call:
         finally:
             current_attempt.reset(context)
         outcome = describe(failure) if failure else "answered"
-        took = time.monotonic() - began
-        logger.debug("attempt %d: %s after %.3f s (request id %s)", self.attempts, outcome, took, attempt.request_id)
+        self.took = time.monotonic() - began
+        logger.debug(
+            "attempt %d: %s after %.3f s (request id %s)", self.attempts, outcome, self.took, attempt.request_id
+        )
         if failure:
             failure.attempts, failure.request_id = self.attempts, attempt.request_id
+            failure.__context__ = None  # what its cause stands for, with all that it may quote
             raise failure from failure.__cause__
 
     def _delay(self, state: RetryCallState) -> float:

@@ -6,6 +6,7 @@ import json
 import logging
 import signal
 import time
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
@@ -42,7 +43,7 @@ app = typer.Typer(
 _Token = Annotated[str, typer.Argument(help="The payment token: a UUID.", show_default=False)]
 _CustomerUuid = Annotated[str | None, typer.Option("--customer-uuid", help="The customer's UUID; not needed.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON, card and all.")]
-_Timeout = Annotated[float, typer.Option(help="Seconds to wait at the most.")]
+_Timeout = Annotated[float, typer.Option(help="Seconds to wait at the most.", min=0.1, max=1e9)]
 _Port = Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 for any that is free.", min=0, max=65535)]
 
 
@@ -61,7 +62,7 @@ def check(token: _Token, *, customer_uuid: _CustomerUuid = None, as_json: _Json 
 def wait(
     token: _Token, *, timeout: _Timeout = 60.0, customer_uuid: _CustomerUuid = None, as_json: _Json = False
 ) -> None:
-    """Ask until 3-D Secure has ended, or the time is over (exit status 3)."""
+    """Ask until 3-D Secure has ended. If the time is over first, the exit status is 3."""
     progress = _Progress(Console(highlight=False))
 
     def ask(wonder: WonderClient) -> PaymentToken:
@@ -95,8 +96,16 @@ def gateway(*, port: _Port = 0) -> None:
 
     # Ctrl-C as ever, and the same for whoever stops a process by its id.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with SimulatedGateway(port=port) as running:
-        lines = [f"export {name}='{value}'" for name, value in running.environ.items()]
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(SimulatedGateway(port=port))
+        except OSError as error:
+            problem = f"port {port} of 127.0.0.1: {error.strerror}. Choose another with --port."
+            typer.echo(f"wonder-payment: {problem}", err=True)
+            raise typer.Exit(_ERROR) from None
+        # What a shell already has must not get in their way.
+        lines = ["unset WONDER_PRIVATE_KEY_FILE WONDER_PRIVATE_KEY_PASSPHRASE"]
+        lines += [f"export {name}='{value}'" for name, value in running.environ.items()]
         lines += ["", f"# Its tokens and what came in: {running.base_url}/", "# Tokens to try:"]
         lines += [f"#   {known.token}  {known.behaviour}" for known in WELL_KNOWN]
         typer.echo("\n".join(lines))
@@ -108,7 +117,7 @@ def gateway(*, port: _Port = 0) -> None:
 
 @app.command()
 def demo() -> None:
-    """See it work without an account: wait for 3-D Secure at a gateway of this machine's own, fair weather and foul."""
+    """See it work without an account: wait for 3-D Secure at a gateway of this machine's own."""
     from .simulator import Fault, SimulatedGateway  # noqa: PLC0415 (it needs another extra)
 
     console = Console(highlight=False)
@@ -198,7 +207,8 @@ class _Progress:
             self._console.print(Text(f"{label:>7}  ").append(text), soft_wrap=True)
 
     def _note(self, token: PaymentToken) -> None:
-        self._token, self._next_look = token, self._elapsed + self.poll.delay(self._elapsed)
+        delay = self.poll.delay(self._elapsed) if token.is_pending else 0.0
+        self._token, self._next_look = token, self._elapsed + delay
 
     @property
     def _elapsed(self) -> float:

@@ -6,7 +6,6 @@ The decisions of a call stand once, in `_Call`; the two clients differ in their 
 from __future__ import annotations
 
 import os
-import platform
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack
@@ -17,11 +16,10 @@ from wonder_payment_client import Client
 from wonder_payment_client.api.payment_tokens import check_payment_token
 from wonder_payment_client.models import CheckPaymentTokenRequest, Language, PaymentTokenReference
 
-from ._version import __version__
 from .call import Attempt, Call
 from .config import Environment, Settings, checked_language, checked_uuid, resolved_origin, settings_from
-from .errors import ConfigurationError, InvalidResponseError, WonderError
-from .gateway import AsyncGatewayClient, GatewayClient
+from .errors import ConfigurationError, InvalidResponseError, WonderError, redact
+from .gateway import AsyncGatewayClient, GatewayClient, http_options
 from .retry import PollPolicy, RetryPolicy, number
 from .signing import WonderAuth, load_private_key
 from .token import PaymentToken
@@ -35,8 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncWonderClient", "WonderClient", "check_token"]
 
-_USER_AGENT = f"wonder-payment/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
-
 # What the contract has in the path when no customer is named: the literal.
 _ANY_CUSTOMER = "uuid"
 
@@ -47,7 +43,7 @@ _HttpT = TypeVar("_HttpT", GatewayClient, AsyncGatewayClient)
 def _answer(parsed: Any, asked: UUID, attempt: Attempt) -> PaymentToken:
     """Return in plain types what the generated client parsed."""
     try:
-        answer = PaymentToken.from_model(parsed.data, request_id=attempt.request_id)
+        answer = PaymentToken.from_model(parsed, request_id=attempt.request_id)
     except TypeError as error:
         problem = str(error)
     else:
@@ -87,13 +83,14 @@ class _Client(Generic[_TransportT, _HttpT]):
         self._timeout = timeout
         self._retry = retry
         self._api = Client(base_url=self._origin)
-        self._open(
-            auth=WonderAuth(app_id, load_private_key(private_key, passphrase), origin=self._origin),
-            base_url=self._origin,
-            follow_redirects=False,
-            headers={"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": _USER_AGENT},
-            transport=transport,
-        )
+        auth = WonderAuth(app_id, load_private_key(private_key, passphrase), origin=self._origin)
+        try:
+            self._open(**http_options(auth, self._origin), transport=transport)
+        except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
+            problem = redact(str(error))
+        else:
+            return
+        raise ConfigurationError(f"The environment's proxy or TLS settings can't be used: {problem}")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] = os.environ, **overrides: Unpack[Settings]) -> Self:
@@ -184,6 +181,8 @@ class WonderClient(_Client[httpx.BaseTransport, GatewayClient]):
         on_poll: Callable[[PaymentToken], object] | None = None,
     ) -> PaymentToken:
         """Ask until 3-D Secure has ended, and return the verified or failed token.
+
+        Two things httpx leaves no way to bound: a name that takes long to resolve, and headers that come byte by byte.
 
         A look that fails in a way that may pass (network, 429, 500 and up) does not end the wait. An unknown state
         counts as not ended.

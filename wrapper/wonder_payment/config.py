@@ -74,8 +74,8 @@ def checked_uuid(name: str, value: object) -> UUID:
         return value
     if isinstance(value, str) and _UUID.fullmatch(value):
         return UUID(value)
-    what = f"{len(value)} characters" if isinstance(value, str) else type(value).__name__
-    raise InvalidTokenError(f"{name} must be a UUID, 8-4-4-4-12 hexadecimal digits; this is {what}.")
+    what = f"text of length {len(value)}" if isinstance(value, str) else type(value).__name__
+    raise InvalidTokenError(f"{name} must be a UUID, 8-4-4-4-12 hexadecimal digits, and not {what}.")
 
 
 def checked_app_id(app_id: object) -> str:
@@ -128,16 +128,18 @@ def checked_origin(base_url: object) -> str:
         raise ConfigurationError("base_url must be a scheme, a host and maybe a port, and no more.")
     try:
         url = httpx.URL(text)
+        host = url.host
     except (httpx.InvalidURL, ValueError):
         raise ConfigurationError("base_url is not a URL.") from None
     if url.port is not None and not 0 < url.port < 2**16:
         raise ConfigurationError("base_url has no port from 1 to 65535.")
-    if not url.host or not (url.scheme == "https" or (url.scheme == "http" and _is_loopback(url.host))):
+    if not host or not (url.scheme == "https" or (url.scheme == "http" and is_loopback(host))):
         raise ConfigurationError("base_url must be https; plain http is for a loopback host alone.")
     return str(url).rstrip("/")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine, by its name or its address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -147,8 +149,8 @@ def _is_loopback(host: str) -> bool:
 def settings_from(environ: Mapping[str, str], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keyword arguments of a client, from environment variables and what overrides them.
 
-    An empty variable counts as missing. ``environment`` and ``base_url`` answer the same question, so an override of
-    either replaces both variables; likewise ``private_key``, which replaces its passphrase, too.
+    An empty variable counts as missing. An override takes the place of its own variable; ``private_key`` takes that of
+    its passphrase, too.
 
     Raises:
         ConfigurationError: Something is missing, and all that is missing is named; two variables contradict each
@@ -158,22 +160,21 @@ def settings_from(environ: Mapping[str, str], overrides: Mapping[str, Any]) -> d
     def variable(name: str) -> str | None:
         return environ.get(name) or None
 
-    settings: dict[str, Any] = {"app_id": variable("WONDER_APP_ID"), "language": variable("WONDER_LANGUAGE")}
-    if not overrides.keys() & {"environment", "base_url"}:
-        settings |= {"environment": variable("WONDER_ENVIRONMENT"), "base_url": variable("WONDER_BASE_URL")}
+    names = {"app_id": "APP_ID", "environment": "ENVIRONMENT", "base_url": "BASE_URL", "language": "LANGUAGE"}
+    settings: dict[str, Any] = {argument: variable(f"WONDER_{name}") for argument, name in names.items()}
     pem, file = variable("WONDER_PRIVATE_KEY"), variable("WONDER_PRIVATE_KEY_FILE")
+    is_key_clear = "private_key" in overrides or not (pem and file)
     if "private_key" not in overrides:
-        if pem and file:
-            raise ConfigurationError("Set WONDER_PRIVATE_KEY or WONDER_PRIVATE_KEY_FILE, not both.")
         settings |= {"private_key": pem or file, "passphrase": variable("WONDER_PRIVATE_KEY_PASSPHRASE")}
-    settings = {"environment": None, **settings, **overrides}
+    settings |= overrides
 
     missing = [
         name
         for name, is_set in {
             "WONDER_APP_ID": settings["app_id"],
             "WONDER_PRIVATE_KEY (or WONDER_PRIVATE_KEY_FILE)": settings["private_key"],
-            "WONDER_ENVIRONMENT (sandbox or production)": settings["environment"] or settings.get("base_url"),
+            "WONDER_PRIVATE_KEY or WONDER_PRIVATE_KEY_FILE, not both": is_key_clear,
+            "WONDER_ENVIRONMENT (sandbox or production)": settings["environment"] or settings["base_url"],
         }.items()
         if not is_set
     ]

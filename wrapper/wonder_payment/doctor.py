@@ -11,7 +11,7 @@ import httpx
 
 from .client import WonderClient
 from .config import resolved_origin, settings_from
-from .errors import APIError, AuthenticationError, ConfigurationError, NetworkError, RateLimitError, ServerError
+from .errors import APIError, BadRequestError, ConfigurationError, NetworkError, NotFoundError
 from .headers import clock_difference
 from .signing import CLOCK_TOLERANCE, load_private_key
 
@@ -58,8 +58,9 @@ class Examination:
             try:
                 wonder.check_token(uuid4())
             except APIError as error:
-                # To say that nobody has this token, the gateway must have accepted who asks; E000002 is its word
-                # for a Credential it can't read.
-                if isinstance(error, AuthenticationError | ServerError | RateLimitError) or error.code == "E000002":
+                # To say in its own words that nobody has this token, the gateway must have accepted who asks. E000002
+                # is its word for a Credential it can't read; an answer without a code is some other server's.
+                is_gateways_word = isinstance(error, NotFoundError | BadRequestError) and error.code is not None
+                if not is_gateways_word or error.code == "E000002":
                     raise
         return "The gateway accepts the signature."

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import platform
 import socket
 import threading
 import time
@@ -17,14 +18,18 @@ from typing import TYPE_CHECKING, Any, cast
 import httpx
 
 from . import errors
+from ._version import __version__
 from .call import current_attempt
+from .config import is_loopback
 from .headers import clock_difference, retry_after
-from .signing import CLOCK_TOLERANCE
+from .signing import CLOCK_TOLERANCE, WonderAuth
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-__all__ = ["AsyncGatewayClient", "GatewayClient"]
+__all__ = ["AsyncGatewayClient", "GatewayClient", "http_options"]
+
+_USER_AGENT = f"wonder-payment/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
 
 # An answer has some 500 bytes. What is larger than this is not read to its end.
 _MOST_BYTES = 1024 * 1024
@@ -32,7 +37,10 @@ _MOST_BYTES = 1024 * 1024
 # The page's example has 0, the vendor's mobile SDK takes 200 as the only success.
 _GOOD_CODES = (0, 200)
 
-_ERRORS: dict[int, type[errors.APIError]] = {
+# A longer number is no code, and may be a card's.
+_LONGEST_CODE = 10**9
+
+_ERRORS: dict[float, type[errors.APIError]] = {
     400: errors.BadRequestError,
     401: errors.AuthenticationError,
     403: errors.AuthenticationError,
@@ -42,18 +50,35 @@ _ERRORS: dict[int, type[errors.APIError]] = {
 }
 
 
+def http_options(auth: WonderAuth, origin: str) -> dict[str, Any]:
+    """Return what both httpx clients are made with."""
+    return {
+        "auth": auth,
+        "base_url": origin,
+        "follow_redirects": False,
+        "headers": {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": _USER_AGENT},
+        # What is for this machine alone goes to no proxy.
+        "trust_env": not is_loopback(httpx.URL(origin).host),
+    }
+
+
 class GatewayClient(httpx.Client):
     """Sends one attempt; returns a good answer, or raises one of our errors."""
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, event_hooks={"response": [_forget_redirect]})
+
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Send a request and read its answer, within the attempt's deadline."""
-        with _our_errors(request):
+        with _our_errors(self, request):
             request.extensions["timeout"] = _TimeLeft(current_attempt.get().deadline)
             options["stream"] = True
             response = super().send(request, **options)
             body, guard = _Body(), None
             try:
                 if not _is_compressed(response):
+                    # Small answers come in one piece with their length, and need no thread.
+                    guard = None if "Content-Length" in response.headers else _guard(response, body)
                     for chunk in response.iter_bytes():
                         body.add(chunk)
                         guard = guard or _guard(response, body)
@@ -67,9 +92,15 @@ class GatewayClient(httpx.Client):
 class AsyncGatewayClient(httpx.AsyncClient):
     """The same, for asyncio."""
 
+    def __init__(self, **options: Any) -> None:
+        async def forget_redirect(response: httpx.Response) -> None:
+            _forget_redirect(response)
+
+        super().__init__(**options, event_hooks={"response": [forget_redirect]})
+
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Send a request and read its answer, within the attempt's deadline."""
-        with _our_errors(request):
+        with _our_errors(self, request):
             request.extensions["timeout"] = {}
             async with asyncio.timeout(current_attempt.get().deadline - time.monotonic()):
                 options["stream"] = True
@@ -88,16 +119,18 @@ class _TimeLeft(dict[str, float]):
     """The timeout of each step of a sync request: what is left until the deadline when the step begins.
 
     httpx has a timeout for each step (pool, connect, write, read) and none for the whole. Its transports look the
-    step's up as the step begins, so that an answer computed then makes one budget of four.
+    step's up as the step begins, so that an answer computed then makes one budget of four. Connecting spends its
+    timeout on each address of the host anew, and on TLS: it gets a quarter.
     """
 
     def __init__(self, deadline: float) -> None:
         super().__init__()
         self._deadline = deadline
 
-    def get(self, _step: str, _default: object = None) -> float:
+    def get(self, step: str, _default: object = None) -> float:
+        left = self._deadline - time.monotonic()
         # Never 0: that is a socket's word for "do not wait at all".
-        return max(self._deadline - time.monotonic(), 0.001)
+        return max(left / 4 if step == "connect" else left, 0.001)
 
 
 class _Body:
@@ -115,10 +148,9 @@ class _Body:
 
 
 def _guard(response: httpx.Response, body: _Body) -> threading.Timer | None:
-    """Let the connection end with the attempt, for an answer whose body comes in pieces.
+    """Let the connection end with the attempt, for an answer whose body is not all there.
 
-    The timeout of a step holds for each read anew: of the first piece it makes an end in time, of a slow drip it does
-    not. Small answers come in one piece, and need no thread.
+    The timeout of a step holds for each read anew: a hanging answer it ends in time, a dripping one it does not.
     """
     stream = response.extensions.get("network_stream")
     connection = stream.get_extra_info("socket") if stream else None
@@ -136,24 +168,35 @@ def _guard(response: httpx.Response, body: _Body) -> threading.Timer | None:
     return guard
 
 
+def _forget_redirect(response: httpx.Response) -> None:
+    """Keep httpx from working out a redirect that is not followed: it fails on a Location that is no URL."""
+    response.headers.pop("Location", None)
+
+
 @contextmanager
-def _our_errors(request: httpx.Request) -> Generator[None]:
-    """Turn what httpx raises into an error of ours, without the frames that hold the signed headers."""
+def _our_errors(client: httpx.Client | httpx.AsyncClient, request: httpx.Request) -> Generator[None]:
+    """Turn whatever is raised on the way to an answer into an error of ours."""
     attempt = current_attempt.get()
     try:
         yield
-    except (httpx.HTTPError, TimeoutError) as error:
-        cause = error
+    except errors.WonderError:
+        raise
+    except Exception as error:  # noqa: BLE001 (a closed event loop, a name that is no name: no answer, all of them)
+        # Named anew, without its frames and its request: they hold the signed headers, and its text may hold an answer.
+        what = errors.redact(str(error)) or type(error).__name__
+        kind = type(error) if type(error).__module__ == "httpx" else Exception
+        cause = kind(what)
+        is_late = isinstance(error, httpx.TimeoutException | TimeoutError) or time.monotonic() >= attempt.deadline
     else:
         return
     finally:
         attempt.request_id = request.headers.get("X-Request-ID")
-    cause.__traceback__ = cause.__context__ = cause.__cause__ = None
+    if client.is_closed:
+        raise errors.ConfigurationError("This client was closed while it was asking.") from None
     # What breaks off at the deadline was broken off for it.
-    if isinstance(cause, httpx.TimeoutException | TimeoutError) or time.monotonic() >= attempt.deadline:
+    if is_late:
         raise errors.RequestTimeoutError("The gateway did not answer in time. Ask again later.") from cause
-    what = errors.redact(str(cause)) or type(cause).__name__
-    raise errors.NetworkError(f"No answer from the gateway: {what}. Ask again later.") from cause
+    raise errors.NetworkError(f"No answer from the gateway: {what.rstrip('.')}. Ask again later.") from cause
 
 
 def good_answer(response: httpx.Response, body: bytes) -> httpx.Response:
@@ -187,7 +230,7 @@ def good_answer(response: httpx.Response, body: bytes) -> httpx.Response:
 
 def _is_compressed(response: httpx.Response) -> bool:
     """Tell whether the body is compressed. None was asked for, and a bomb may be in it: it is not read."""
-    return str(response.headers.get("Content-Encoding", "identity")) != "identity"
+    return str(response.headers.get("Content-Encoding", "")).strip().lower() not in ("", "identity")
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:
@@ -206,10 +249,13 @@ def _first(envelope: dict[str, Any], *names: str) -> Any:
 
 def _api_error(response: httpx.Response, envelope: dict[str, Any]) -> errors.APIError:
     code, message = _first(envelope, "code", "error_code"), _first(envelope, "message", "error_message")
-    code = errors.redact(code) if isinstance(code, str) else code if type(code) in (int, float) else None
+    if isinstance(code, str):
+        code = errors.redact(code)
+    elif type(code) not in (int, float) or abs(code) >= _LONGEST_CODE:
+        code = None
     message = errors.redact(message) if isinstance(message, str) else None
     # In a good status the code of the body counts: some are HTTP's own numbers.
-    status = code if response.is_success and isinstance(code, int) else response.status_code
+    status = code if response.is_success and isinstance(code, int | float) else response.status_code
     kind = errors.ServerError if 500 <= status <= 999 else _ERRORS.get(status, errors.APIError)  # noqa: PLR2004
     now = time.time()
     seconds = retry_after(response.headers.get("Retry-After"), date=response.headers.get("Date"), now=now)

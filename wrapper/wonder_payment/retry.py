@@ -26,7 +26,8 @@ def number(name: str, value: object, *, least: float = 0.0, most: float = 1e9, a
     """
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
     if not is_number or (above and value == least):
-        raise ConfigurationError(f"{name} must be a number {'above' if above else 'from'} {least:g} to {most:g}.")
+        bounds = f"{'above' if above else 'from'} {least:g} up to {most:,.10g}"
+        raise ConfigurationError(f"{name} must be a number {bounds}.")
 
 
 def _number(**bounds: Any) -> Callable[[object, attrs.Attribute[Any], object], None]:

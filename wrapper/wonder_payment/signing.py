@@ -199,11 +199,14 @@ class WonderAuth(httpx.Auth):
             difference = clock_difference(response.headers.get("Date"), now=signed_time)
             if abs(difference) > CLOCK_TOLERANCE:
                 gateway_time = signed_time + difference
-                self._clock_offset = gateway_time - time.time()
+                offset = gateway_time - time.time()
                 self._sign(request, gateway_time)
                 # httpx reads a refused answer to its end before it goes on, whatever its size and its pace.
                 response.stream = _Unread(response.stream)
-                yield request
+                response = yield request
+                # What is refused again was not refused for its time: somebody else's Date is not to be kept.
+                if response.status_code not in _REFUSED:
+                    self._clock_offset = offset
 
     def _sign(self, request: httpx.Request, signed_time: float) -> None:
         if _origin(request.url) != self._origin:

@@ -171,13 +171,13 @@ class PaymentToken:
         return not (self.is_verified or self.is_failed)
 
     @classmethod
-    def from_model(cls, data: models.CheckPaymentTokenData, *, request_id: str | None) -> Self:
-        """Return the plain answer for the ``data`` of the generated client.
+    def from_model(cls, answer: models.CheckPaymentTokenResponse, *, request_id: str | None) -> Self:
+        """Return the plain answer for the one of the generated client.
 
         Raises:
             TypeError: A field is not of the contract's type. The generated parser does not look.
         """
-        extra = data.to_dict()
+        extra = answer.additional_properties | answer.data.to_dict()
         token: dict[str, Any] = extra.pop("payment_token")
         card: Card | None = None
         if (wire_card := token.pop("credit_card", None)) is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Wait"]
 
-# What is kept of the budget for the last look: twice the time of the one before, up to this share of the budget.
-_LAST_LOOK = 0.1
+# What is kept of the budget for the last look: twice the time of the last attempt, up to this share of the budget and
+# these seconds.
+_LAST_LOOK, _LAST_LOOK_MOST = 0.1, 1.0
 
 
 @attrs.define
@@ -40,8 +42,7 @@ class Wait:
     poll: PollPolicy
     on_poll: Callable[[PaymentToken], object] | None
     began: float = attrs.field(init=False)
-    looked: float = 0.0
-    is_last_look: bool = False
+    took: float = 0.0
     polls: int = 0
     attempts: int = 0
     token: PaymentToken | None = None
@@ -52,6 +53,8 @@ class Wait:
         number("timeout", self.timeout, above=True)
         if not isinstance(self.poll, PollPolicy):
             raise ConfigurationError("poll must be a PollPolicy.")
+        if self.on_poll is not None and (not callable(self.on_poll) or iscoroutinefunction(self.on_poll)):
+            raise ConfigurationError("on_poll must be a plain function: nothing would await an async one.")
 
     def loop(self) -> dict[str, Any]:
         """Return the settings of tenacity's loop over the looks."""
@@ -64,7 +67,6 @@ class Wait:
 
     def call(self) -> Call:
         """Return the next look's call: within what is left of the budget."""
-        self.looked = time.monotonic()
         return self.first.again(until=self.began + self.timeout)
 
     def note(self, seen: PaymentToken | WonderError, call: Call) -> PaymentToken:
@@ -76,6 +78,7 @@ class Wait:
         """
         self.polls += 1
         self.attempts += call.attempts
+        self.took = call.took
         if isinstance(seen, WonderError):
             if not is_transient(seen):
                 raise seen
@@ -94,15 +97,10 @@ class Wait:
         The last look comes as late as it can, even where a ``Retry-After`` asks for later: it is one request, after a
         silence, and the caller's last chance of an answer.
         """
-        now = time.monotonic()
-        elapsed = now - self.began
-        left = self.timeout - elapsed - min(2 * (now - self.looked), self.timeout * _LAST_LOOK)
-        if self.is_last_look or left <= 0:
-            return math.inf
+        elapsed = time.monotonic() - self.began
+        left = self.timeout - elapsed - min(2 * self.took, self.timeout * _LAST_LOOK, _LAST_LOOK_MOST)
         asked = (self.failure.retry_after if isinstance(self.failure, APIError) else None) or 0.0
-        delay = max(self.poll.delay(elapsed), asked)
-        self.is_last_look = delay >= left
-        return min(delay, left)
+        return min(max(self.poll.delay(elapsed), asked), left) if left > 0 else math.inf
 
     def _give_up(self, _state: RetryCallState) -> NoReturn:
         elapsed = time.monotonic() - self.began

@@ -23,11 +23,14 @@ def _running_wonder_gateway() -> Iterator[SimulatedGateway]:  # pyright: ignore[
     try:
         from wonder_payment.simulator import SimulatedGateway  # noqa: PLC0415 (not before it is asked for)
     except ModuleNotFoundError as error:
-        pytest.fail(
-            f"{error}: the fixture wonder_gateway needs `pip install 'wonder-payment[simulator]'`.", pytrace=False
-        )
-    with SimulatedGateway() as gateway:
-        yield gateway
+        missing = str(error)
+    else:
+        with SimulatedGateway() as gateway:
+            yield gateway
+        return
+    pytest.fail(
+        f"{missing}: the fixture wonder_gateway needs `pip install 'wonder-payment[simulator]'`.", pytrace=False
+    )
 
 
 @pytest.fixture

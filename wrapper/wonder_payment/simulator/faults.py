@@ -7,10 +7,11 @@ import math
 import socket
 import struct
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 from weakref import WeakValueDictionary
 
 import attrs
+from attrs.validators import ge, in_, instance_of, le, optional
 from starlette.responses import Response
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -24,6 +25,14 @@ __all__ = ["ConnectionProtocol", "Fault", "play", "take"]
 _HTML_PAGE = "<!doctype html><title>Bad gateway</title><h1>The simulator's idea of a CDN's error page</h1>"
 
 
+Broken = Literal["reset before", "reset in the middle", "truncated"]
+
+
+def _text_headers(_fault: object, _attribute: object, headers: dict[str, str]) -> None:
+    if not all(isinstance(text, str) for header in headers.items() for text in header):
+        raise TypeError("headers must be text, names and values")
+
+
 @attrs.frozen(kw_only=True)
 class Fault:
     """What goes wrong with an answer, instead of it or on its way.
@@ -35,21 +44,24 @@ class Fault:
         delay: Seconds before the answer; ``math.inf``: none ever comes.
         drip: Seconds between one byte of the body and the next; None: all at once.
         drip_headers: Whether the status line and the headers drip, too.
-        broken: Where the connection breaks: reset before the answer, reset in the middle of it, or closed in the
-            middle of it as if the body ended there.
+        broken: Where the connection breaks: ``"reset before"`` the answer, ``"reset in the middle"`` of it, or closed
+            there as if the body ended (``"truncated"``).
         clock_minutes: By how many minutes the gateway's clock is ahead.
         times: How many requests it happens to; ``math.inf``: all.
+
+    Raises:
+        ValueError, TypeError: A value is none of these.
     """
 
-    status: int | None = None
-    body: str | bytes | None = None
-    headers: dict[str, str] = attrs.field(factory=dict)
-    delay: float = 0.0
-    drip: float | None = None
+    status: int | None = attrs.field(default=None, validator=optional([instance_of(int), ge(200), le(999)]))
+    body: str | bytes | None = attrs.field(default=None, validator=optional(instance_of((str, bytes))))
+    headers: dict[str, str] = attrs.field(factory=dict[str, str], validator=_text_headers)
+    delay: float = attrs.field(default=0.0, validator=ge(0.0))
+    drip: float | None = attrs.field(default=None, validator=optional(ge(0.0)))
     drip_headers: bool = False
-    broken: Literal["reset before", "reset in the middle", "truncated"] | None = None
-    clock_minutes: float = 0.0
-    times: float = 1
+    broken: Broken | None = attrs.field(default=None, validator=optional(in_(get_args(Broken))))
+    clock_minutes: float = attrs.field(default=0.0, validator=instance_of((int, float)))
+    times: float = attrs.field(default=1, validator=ge(1))
 
     def answer(self) -> Response:
         """Return the answer that stands in for the gateway's."""

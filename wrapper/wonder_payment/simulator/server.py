@@ -140,6 +140,9 @@ class SimulatedGateway:
             error_code: What is sent with a failed state.
             error_message: What is sent with a failed state.
             after: Seconds until which it is pending, whatever the number of looks; then it is in its last state.
+
+        Raises:
+            ValueError: There is no state.
         """
         token = SimulatedToken(
             states=states,
@@ -176,4 +179,7 @@ class SimulatedGateway:
 
     def _token(self, token: str | UUID) -> SimulatedToken:
         with self._state.lock:
-            return self._state.tokens[str(token).lower()]
+            known = self._state.tokens.get(str(token).lower())
+        if known is None:
+            raise ValueError(f"this gateway has no token {token}; add_token() makes one")
+        return known

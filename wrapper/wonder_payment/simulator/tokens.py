@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID, uuid4
 
@@ -14,7 +15,7 @@ from wonder_payment.token import TokenState, TokenType
 from .faults import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
 __all__ = ["SAMPLE_CARD", "WELL_KNOWN", "SimulatedToken", "WellKnown"]
 
@@ -29,6 +30,17 @@ SAMPLE_CARD: Mapping[str, str | None] = {
 
 # As an issuer's refusal looks in the answer; invented, like every code of the simulator.
 SAMPLE_ERROR = ("SIM_3DS_DECLINED", "The simulated card holder did not pass 3-D Secure.")
+
+
+def _states(states: Sequence[str]) -> tuple[str, ...]:
+    if (
+        isinstance(states, str)
+        or not isinstance(states, Sequence)
+        or not states
+        or not all(isinstance(state, str) for state in states)
+    ):
+        raise ValueError("states must be a list of at least one state, such as ['pending', 'success']")
+    return tuple(states)
 
 
 @attrs.define(kw_only=True)
@@ -46,7 +58,7 @@ class SimulatedToken:
         faults: What goes wrong when it is asked for, and how often.
     """
 
-    states: Sequence[str]
+    states: Sequence[str] = attrs.field(converter=_states)
     token: str = attrs.field(factory=lambda: str(uuid4()))
     after: float | None = None
     token_type: str = TokenType.CREDIT_CARD

@@ -165,7 +165,7 @@ class Verifier:
                 abs(seconds_off) <= _TIME_WINDOW,
                 401,
                 "SIM_TIME",
-                f"The time in Credential is {seconds_off:+.0f} s off the gateway's."
+                f"The time in Credential is {round(seconds_off):+d} s off the gateway's."
                 if math.isfinite(seconds_off)
                 else "The time in Credential is in no calendar.",
             ),
