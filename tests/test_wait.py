@@ -1,6 +1,7 @@
 """wait_for_token(): until 3-D Secure ends, within one budget, for both clients."""
 
 import asyncio
+import contextlib
 import logging
 import math
 import pickle
@@ -236,6 +237,44 @@ def test_a_wait_keeps_its_budget_when_the_gateway_hangs(
         took = time.monotonic() - began
     assert took < 1.0 + 0.5
     assert isinstance(caught.value.__cause__, RequestTimeoutError)
+
+
+@contextmanager
+def a_server_that_drips(answer: bytes, *, head: bytes) -> Iterator[str]:
+    """A server that answers with a head at once, and then with a byte every 0.8 s."""
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):  # it is over
+            while True:
+                connection, _ = listener.accept()
+                connections.append(connection)
+                connection.recv(65536)
+                connection.sendall(head)
+                for byte in answer:
+                    if over.wait(0.8):
+                        return
+                    connection.sendall(bytes([byte]))
+
+    over, connections = threading.Event(), list[socket.socket]()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            over.set()
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+            for connection in connections:
+                connection.close()
+
+
+def test_a_wait_keeps_its_budget_when_a_chunk_never_begins(caller: Caller) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    began = time.monotonic()
+    with a_server_that_drips(b"1f0;extension=" + b"a" * 100, head=head) as url, pytest.raises(StillPendingError):
+        caller.wait(timeout=1.0, settings={"base_url": url})
+    assert time.monotonic() - began < 1.0 + 0.5
 
 
 class Stop(Exception):  # noqa: N818
