@@ -183,6 +183,22 @@ def test_the_doctor_takes_no_other_server_for_the_gateway(gateway: SimulatedGate
     assert (result.exit_code, signs(result)) == (1, "✔✔✔✘")
 
 
+def test_the_doctor_asks_a_gateway_on_this_machine_through_no_proxy(
+    gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    assert signs(run(gateway, "doctor")) == "✔✔✔✔"
+
+
+def test_the_doctor_crosses_a_proxy_that_cannot_be_used(
+    gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "ftp://proxy.example")
+    result = CliRunner().invoke(app, ["doctor"], env={**gateway.environ, "WONDER_BASE_URL": "https://gateway.example"})
+    assert (result.exit_code, signs(result)) == (1, "✔✔✘✘")
+    assert "Check the network, and any proxy." in result.stdout
+
+
 def test_the_doctor_sees_a_clock_that_is_off(gateway: SimulatedGateway) -> None:
     gateway.clock_offset = 3600.0
     result = run(gateway, "doctor")

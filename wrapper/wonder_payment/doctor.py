@@ -12,6 +12,7 @@ import httpx
 from .client import WonderClient
 from .config import resolved_origin, settings_from
 from .errors import APIError, BadRequestError, ConfigurationError, NetworkError, NotFoundError
+from .gateway import goes_by_environment
 from .headers import clock_difference
 from .signing import CLOCK_TOLERANCE, load_private_key
 
@@ -43,9 +44,10 @@ class Examination:
 
     def clock(self) -> str:
         """Compare this machine's clock with the gateway's."""
+        origin = self._settings["base_url"]
         try:
-            date = httpx.head(self._settings["base_url"], timeout=10.0).headers.get("Date")
-        except httpx.HTTPError as error:
+            date = httpx.head(origin, timeout=10.0, trust_env=goes_by_environment(origin)).headers.get("Date")
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError, ImportError) as error:
             raise NetworkError(f"The gateway can't be reached: {error}. Check the network, and any proxy.") from None
         seconds = clock_difference(date, now=time.time())
         if abs(seconds) > CLOCK_TOLERANCE:

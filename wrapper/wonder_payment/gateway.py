@@ -27,7 +27,7 @@ from .signing import CLOCK_TOLERANCE, WonderAuth
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-__all__ = ["AsyncGatewayClient", "GatewayClient", "http_options"]
+__all__ = ["AsyncGatewayClient", "GatewayClient", "goes_by_environment", "http_options"]
 
 _USER_AGENT = f"wonder-payment/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
 
@@ -57,9 +57,13 @@ def http_options(auth: WonderAuth, origin: str) -> dict[str, Any]:
         "base_url": origin,
         "follow_redirects": False,
         "headers": {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": _USER_AGENT},
-        # What is for this machine alone goes to no proxy.
-        "trust_env": not is_loopback(httpx.URL(origin).host),
+        "trust_env": goes_by_environment(origin),
     }
+
+
+def goes_by_environment(origin: str) -> bool:
+    """Tell whether the environment's proxy is for this origin: what is for this machine alone goes to no proxy."""
+    return not is_loopback(httpx.URL(origin).host)
 
 
 class GatewayClient(httpx.Client):

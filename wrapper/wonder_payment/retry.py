@@ -104,7 +104,7 @@ class PollPolicy:
     """
 
     shortest: float = attrs.field(default=0.6, validator=_number(above=True))
-    longest: float = attrs.field(default=3.0, validator=_number(above=True))
+    longest: float = 3.0
     growth: float = attrs.field(default=0.35, validator=_number())
     jitter: float = attrs.field(default=0.1, validator=_number(most=0.99))
 
