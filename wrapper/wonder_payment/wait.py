@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Wait"]
 
-# What is kept of the budget for the last look: twice the time of the last attempt, up to this share of the budget and
-# these seconds.
-_LAST_LOOK, _LAST_LOOK_MOST = 0.1, 1.0
+# What is kept of the budget for the last look: twice the time of the last attempt, between these seconds (less would fail
+# a look for a moment's delay), and at most this share of the budget.
+_LAST_LOOK_LEAST, _LAST_LOOK_MOST, _LAST_LOOK = 0.25, 1.0, 0.1
 
 
 @attrs.define
@@ -98,7 +98,11 @@ class Wait:
         silence, and the caller's last chance of an answer.
         """
         elapsed = time.monotonic() - self.began
-        left = self.timeout - elapsed - min(2 * self.took, self.timeout * _LAST_LOOK, _LAST_LOOK_MOST)
+        left = (
+            self.timeout
+            - elapsed
+            - min(max(2 * self.took, _LAST_LOOK_LEAST), self.timeout * _LAST_LOOK, _LAST_LOOK_MOST)
+        )
         asked = (self.failure.retry_after if isinstance(self.failure, APIError) else None) or 0.0
         return min(max(self.poll.delay(elapsed), asked), left) if left > 0 else math.inf
 
