@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Wait"]
 
-# What is kept of the budget for the last look: twice the time of the last attempt, between these seconds (less would fail
+# What is kept of the budget for the last look: twice the time of the last attempt, between these seconds (less fails
 # a look for a moment's delay), and at most this share of the budget.
 _LAST_LOOK_LEAST, _LAST_LOOK_MOST, _LAST_LOOK = 0.25, 1.0, 0.1
 
