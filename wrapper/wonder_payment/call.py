@@ -6,7 +6,7 @@ import logging
 import time
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import attrs
 from tenacity import RetryCallState, retry_if_exception, stop_after_attempt, stop_before_delay
@@ -15,10 +15,11 @@ from .errors import InvalidResponseError, WonderError
 from .retry import RetryPolicy, describe, is_transient
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
+    from types import TracebackType
     from uuid import UUID
 
-__all__ = ["Attempt", "Call", "current_attempt"]
+__all__ = ["SEALED", "Attempt", "Call", "current_attempt", "tell"]
 
 logger = logging.getLogger("wonder_payment")
 logger.addHandler(logging.NullHandler())
@@ -50,15 +51,17 @@ class Call:
         retry: When a failed attempt is repeated.
         timeout: Seconds for one attempt.
         deadline: When the whole call must be over, by time.monotonic().
+        on_retry: Called before each delay.
         attempts: How many attempts were made so far.
         took: Seconds that the last attempt took.
     """
 
-    asked: UUID
-    arguments: dict[str, Any]
+    asked: UUID = attrs.field(repr=False)
+    arguments: dict[str, Any] = attrs.field(repr=False)
     retry: RetryPolicy
     timeout: float
     deadline: float
+    on_retry: Callable[[WonderError, float], object] | None = None
     attempts: int = 0
     took: float = 0.0
 
@@ -73,7 +76,7 @@ class Call:
             "retry": retry_if_exception(is_transient),
             "wait": self._delay,
             "stop": stop_after_attempt(self.retry.max_attempts) | stop_before_delay(self.deadline - time.monotonic()),
-            "before_sleep": self._log_retry,
+            "before_sleep": self._before_delay,
             "reraise": True,
         }
 
@@ -109,14 +112,43 @@ class Call:
     def _delay(self, state: RetryCallState) -> float:
         return self.retry.delay(_error_of(state), state.attempt_number)
 
-    def _log_retry(self, state: RetryCallState) -> None:
-        error = _error_of(state)
-        request_id = error.request_id if isinstance(error, WonderError) else None
-        delay = state.upcoming_sleep
-        logger.warning(
-            "attempt %d: %s; again in %.2f s (request id %s)", self.attempts, describe(error), delay, request_id
-        )
+    def _before_delay(self, state: RetryCallState) -> None:
+        error, delay = _error_of(state), state.upcoming_sleep
+        told = (self.attempts, describe(error), delay, error.request_id)
+        logger.warning("attempt %d: %s; again in %.2f s (request id %s)", *told)
+        tell(self.on_retry, error, delay)
 
 
-def _error_of(state: RetryCallState) -> BaseException | None:
-    return state.outcome.exception() if state.outcome else None
+def _error_of(state: RetryCallState) -> WonderError:
+    """Return the error of a failed attempt: attempt() lets no other kind out that is repeated."""
+    return cast("WonderError", state.outcome and state.outcome.exception())
+
+
+def tell(listener: Callable[..., object] | None, *what: object) -> None:
+    """Call what the caller gave to be called."""
+    if listener:
+        listener(*what)
+
+
+class _Sealed:
+    """Lets an exception out without the frames that it came through: the traceback ends in the caller's own line.
+
+    The frames hold the token, the answer and the signed headers, and a crash reporter prints them. Those of what the
+    caller gave to be called are the caller's own, and stay.
+    """
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, traceback: TracebackType | None) -> None:
+        while traceback and traceback.tb_frame.f_code is not tell.__code__:
+            traceback = traceback.tb_next
+        if error and traceback:
+            error.__traceback__ = traceback.tb_next
+            return
+        while error:
+            error.__traceback__ = error.__context__ = None
+            error = error.__cause__
+
+
+SEALED = _Sealed()

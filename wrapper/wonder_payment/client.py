@@ -6,9 +6,9 @@ The decisions of a call stand once, in `_Call`; the two clients differ in their 
 from __future__ import annotations
 
 import os
-import threading
 import time
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, Unpack
+from functools import cache
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar, Unpack
 
 import httpx
 from tenacity import AsyncRetrying, Retrying
@@ -16,10 +16,19 @@ from wonder_payment_client import Client
 from wonder_payment_client.api.payment_tokens import check_payment_token
 from wonder_payment_client.models import CheckPaymentTokenRequest, Language, PaymentTokenReference
 
-from .call import Attempt, Call
-from .config import Environment, Settings, checked_language, checked_uuid, resolved_origin, settings_from
+from .call import SEALED, Attempt, Call
+from .config import (
+    Environment,
+    Settings,
+    checked_language,
+    checked_listener,
+    checked_uuid,
+    resolved_origin,
+    settings_from,
+)
+from .connections import LoopConnections, ProcessConnections
 from .errors import ConfigurationError, InvalidResponseError, WonderError, redact
-from .gateway import AsyncGatewayClient, GatewayClient, http_options
+from .gateway import http_options
 from .retry import PollPolicy, RetryPolicy, number
 from .signing import WonderAuth, load_private_key
 from .token import PaymentToken
@@ -37,7 +46,7 @@ __all__ = ["AsyncWonderClient", "WonderClient", "check_token"]
 _ANY_CUSTOMER = "uuid"
 
 _TransportT = TypeVar("_TransportT", httpx.BaseTransport, httpx.AsyncBaseTransport)
-_HttpT = TypeVar("_HttpT", GatewayClient, AsyncGatewayClient)
+_ConnectionsT = TypeVar("_ConnectionsT", ProcessConnections, LoopConnections)
 
 
 def _answer(parsed: Any, asked: UUID, attempt: Attempt) -> PaymentToken:
@@ -53,11 +62,12 @@ def _answer(parsed: Any, asked: UUID, attempt: Attempt) -> PaymentToken:
     raise InvalidResponseError(f"The gateway's answer breaks the contract: {problem}.")
 
 
-class _Client(Generic[_TransportT, _HttpT]):
+class _Client(Generic[_TransportT, _ConnectionsT]):
     """What both clients share: the settings, checked once, and what a call is made of."""
 
     _transport_type: type[httpx.BaseTransport | httpx.AsyncBaseTransport]
-    _http: _HttpT
+    _connections_type: type[_ConnectionsT]
+    _connections: _ConnectionsT
 
     def __init__(
         self,
@@ -70,11 +80,13 @@ class _Client(Generic[_TransportT, _HttpT]):
         language: str | None = None,
         timeout: float = 10.0,
         retry: RetryPolicy = RetryPolicy(),
+        on_retry: Callable[[WonderError, float], object] | None = None,
         transport: _TransportT | None = None,
     ) -> None:
         number("timeout", timeout, above=True)
         if not isinstance(retry, RetryPolicy):
             raise ConfigurationError("retry must be a RetryPolicy; RetryPolicy.never() turns retrying off.")
+        checked_listener("on_retry", on_retry)
         if not isinstance(transport, self._transport_type | None):
             raise ConfigurationError(f"transport must be an httpx.{self._transport_type.__name__}, or None.")
         self._app_id = app_id
@@ -82,10 +94,10 @@ class _Client(Generic[_TransportT, _HttpT]):
         self._language = checked_language(language)
         self._timeout = timeout
         self._retry = retry
-        self._api = Client(base_url=self._origin)
+        self._on_retry = on_retry
         auth = WonderAuth(app_id, load_private_key(private_key, passphrase), origin=self._origin)
         try:
-            self._open(**http_options(auth, self._origin), transport=transport)
+            self._connections = self._connections_type(**http_options(auth, self._origin), transport=transport)
         except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
             problem = redact(str(error))
         else:
@@ -112,16 +124,21 @@ class _Client(Generic[_TransportT, _HttpT]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}(app_id={self._app_id!r}, base_url={self._origin!r})"
 
-    def _open(self, **options: Any) -> None:
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} can't be pickled or copied: it holds a private key and connections. Make one in "
+            "each process, as with from_env()."
+        )
+
+    def _api(self) -> Client:
+        """Return the generated client on the connections of here."""
         raise NotImplementedError
 
     def _call(self, token: str | UUID, customer_uuid: str | UUID | None) -> Call:
         """Check the arguments and return the call they make."""
-        if self._http.is_closed:
-            raise ConfigurationError("This client is closed: make a new one.")
         asked = checked_uuid("token", token)
         arguments: dict[str, Any] = {
-            "client": self._api,
+            "client": self._api(),
             "body": CheckPaymentTokenRequest(PaymentTokenReference(asked)),
         }
         if customer_uuid is not None and customer_uuid != _ANY_CUSTOMER:
@@ -129,11 +146,13 @@ class _Client(Generic[_TransportT, _HttpT]):
         if self._language:
             arguments["x_i18n_lang"] = Language(self._language)
         deadline = time.monotonic() + self._retry.max_elapsed
-        return Call(asked, arguments, self._retry, self._timeout, deadline)
+        return Call(asked, arguments, self._retry, self._timeout, deadline, self._on_retry)
 
 
-class WonderClient(_Client[httpx.BaseTransport, GatewayClient]):
-    """Asks the gateway, and blocks until it has answered. Safe to share between threads; make one and keep it.
+class WonderClient(_Client[httpx.BaseTransport, ProcessConnections]):
+    """Asks the gateway, and blocks until it has answered.
+
+    Make one and keep it: threads share it, and so do processes that are forked off, each with connections of its own.
 
     Args:
         app_id: What the vendor gave you for your public key.
@@ -144,6 +163,8 @@ class WonderClient(_Client[httpx.BaseTransport, GatewayClient]):
         language: The language of the gateway's error messages: ``en``, ``zh-HK`` or ``zh-CN``.
         timeout: Seconds for one attempt, from connecting to the last byte of the answer.
         retry: When a failed attempt is repeated.
+        on_retry: Called before an attempt is repeated, with the failed one's error and the delay in seconds, to count
+            retries. What it raises ends the call and reaches the caller.
         transport: What carries the requests instead of httpx's own: a proxy, a mock.
 
     Raises:
@@ -151,10 +172,10 @@ class WonderClient(_Client[httpx.BaseTransport, GatewayClient]):
     """
 
     _transport_type = httpx.BaseTransport
+    _connections_type = ProcessConnections
 
-    def _open(self, **options: Any) -> None:
-        self._http = GatewayClient(**options)
-        self._api.set_httpx_client(self._http)
+    def _api(self) -> Client:
+        return Client(base_url=self._origin).set_httpx_client(self._connections.here())
 
     def check_token(self, token: str | UUID, *, customer_uuid: str | UUID | None = None) -> PaymentToken:
         """Ask once how far a token is. A failed token is an answer, too.
@@ -169,7 +190,10 @@ class WonderClient(_Client[httpx.BaseTransport, GatewayClient]):
             APIError: The gateway answered with an error; its subclasses tell which.
             InvalidResponseError: The gateway's answer is not what the contract says.
         """
-        return self._ask(self._call(token, customer_uuid))
+        with SEALED:
+            call = self._call(token, customer_uuid)
+            del token  # crash reporters print the locals of a stack
+            return self._ask(call)
 
     def wait_for_token(
         self,
@@ -201,17 +225,19 @@ class WonderClient(_Client[httpx.BaseTransport, GatewayClient]):
             APIError: The gateway refuses, and will refuse again: 400, 401, 403, 404 and other statuses below 500.
             InvalidResponseError: The gateway's answer is not what the contract says.
         """
-        wait = Wait(self._call(token, customer_uuid), timeout, poll, on_poll)
+        with SEALED:
+            wait = Wait(self._call(token, customer_uuid), timeout, poll, on_poll)
+            del token
 
-        def look() -> PaymentToken:
-            call = wait.call()
-            try:
-                seen: PaymentToken | WonderError = self._ask(call)
-            except WonderError as error:
-                seen = error
-            return wait.note(seen, call)
+            def look() -> PaymentToken:
+                call = wait.call()
+                try:
+                    seen: PaymentToken | WonderError = self._ask(call)
+                except WonderError as error:
+                    seen = error
+                return wait.note(seen, call)
 
-        return Retrying(**wait.loop())(look)
+            return Retrying(**wait.loop())(look)
 
     def _ask(self, call: Call) -> PaymentToken:
         def attempt() -> PaymentToken:
@@ -222,7 +248,7 @@ class WonderClient(_Client[httpx.BaseTransport, GatewayClient]):
 
     def close(self) -> None:
         """Close the connections. A closed client can't be used again."""
-        self._http.close()
+        self._connections.close()
 
     def __enter__(self) -> Self:
         return self
@@ -231,18 +257,25 @@ class WonderClient(_Client[httpx.BaseTransport, GatewayClient]):
         self.close()
 
 
-class AsyncWonderClient(_Client[httpx.AsyncBaseTransport, AsyncGatewayClient]):
-    """The same for asyncio: the arguments, the answers and the errors are those of `WonderClient`."""
+class AsyncWonderClient(_Client[httpx.AsyncBaseTransport, LoopConnections]):
+    """The same for asyncio: the arguments, the answers and the errors are those of `WonderClient`.
+
+    Several event loops may use it, each with connections of its own. Close it in the last: what is open in another one
+    is closed by that loop, if it still runs.
+    """
 
     _transport_type = httpx.AsyncBaseTransport
+    _connections_type = LoopConnections
 
-    def _open(self, **options: Any) -> None:
-        self._http = AsyncGatewayClient(**options)
-        self._api.set_async_httpx_client(self._http)
+    def _api(self) -> Client:
+        return Client(base_url=self._origin).set_async_httpx_client(self._connections.here())
 
     async def check_token(self, token: str | UUID, *, customer_uuid: str | UUID | None = None) -> PaymentToken:
         """Ask once how far a token is; see `WonderClient.check_token`."""
-        return await self._ask(self._call(token, customer_uuid))
+        with SEALED:
+            call = self._call(token, customer_uuid)
+            del token
+            return await self._ask(call)
 
     async def wait_for_token(
         self,
@@ -254,17 +287,19 @@ class AsyncWonderClient(_Client[httpx.AsyncBaseTransport, AsyncGatewayClient]):
         on_poll: Callable[[PaymentToken], object] | None = None,
     ) -> PaymentToken:
         """Ask until 3-D Secure has ended; see `WonderClient.wait_for_token`."""
-        wait = Wait(self._call(token, customer_uuid), timeout, poll, on_poll)
+        with SEALED:
+            wait = Wait(self._call(token, customer_uuid), timeout, poll, on_poll)
+            del token
 
-        async def look() -> PaymentToken:
-            call = wait.call()
-            try:
-                seen: PaymentToken | WonderError = await self._ask(call)
-            except WonderError as error:
-                seen = error
-            return wait.note(seen, call)
+            async def look() -> PaymentToken:
+                call = wait.call()
+                try:
+                    seen: PaymentToken | WonderError = await self._ask(call)
+                except WonderError as error:
+                    seen = error
+                return wait.note(seen, call)
 
-        return await AsyncRetrying(**wait.loop())(look)
+            return await AsyncRetrying(**wait.loop())(look)
 
     async def _ask(self, call: Call) -> PaymentToken:
         async def attempt() -> PaymentToken:
@@ -275,7 +310,7 @@ class AsyncWonderClient(_Client[httpx.AsyncBaseTransport, AsyncGatewayClient]):
 
     async def aclose(self) -> None:
         """Close the connections. A closed client can't be used again."""
-        await self._http.aclose()
+        await self._connections.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -284,8 +319,9 @@ class AsyncWonderClient(_Client[httpx.AsyncBaseTransport, AsyncGatewayClient]):
         await self.aclose()
 
 
-_default_lock = threading.Lock()
-_default_clients: dict[int, WonderClient] = {}
+@cache
+def _default_client() -> WonderClient:
+    return WonderClient.from_env()
 
 
 def check_token(token: str | UUID, *, customer_uuid: str | UUID | None = None) -> PaymentToken:
@@ -293,7 +329,4 @@ def check_token(token: str | UUID, *, customer_uuid: str | UUID | None = None) -
 
     Takes, returns and raises what `WonderClient.check_token` does; and ConfigurationError, as `WonderClient.from_env`.
     """
-    with _default_lock:
-        # A process that was forked off makes its own: connections can't be shared with the parent.
-        client = _default_clients.get(os.getpid()) or _default_clients.setdefault(os.getpid(), WonderClient.from_env())
-    return client.check_token(token, customer_uuid=customer_uuid)
+    return _default_client().check_token(token, customer_uuid=customer_uuid)

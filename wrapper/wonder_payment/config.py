@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from enum import StrEnum
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 from uuid import UUID
@@ -14,10 +15,11 @@ import httpx
 from .errors import ConfigurationError, InvalidTokenError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+    from .errors import WonderError
     from .retry import RetryPolicy
 
 __all__ = ["Environment", "Settings"]
@@ -61,6 +63,7 @@ class Settings(TypedDict, total=False):
     language: str | None
     timeout: float
     retry: RetryPolicy
+    on_retry: Callable[[WonderError, float], object] | None
     transport: Any
 
 
@@ -98,6 +101,16 @@ def checked_language(language: object) -> str | None:
     if language is not None and language not in LANGUAGES:
         raise ConfigurationError(f"language must be one of {', '.join(LANGUAGES)}, or None.")
     return None if language is None else str(language)
+
+
+def checked_listener(name: str, listener: object) -> None:
+    """Check what the caller gave to be called: a plain function, or None.
+
+    Raises:
+        ConfigurationError: It is not; the message names the argument.
+    """
+    if listener is not None and (not callable(listener) or iscoroutinefunction(listener)):
+        raise ConfigurationError(f"{name} must be a plain function: nothing would await an async one.")
 
 
 def resolved_origin(environment: object, base_url: object) -> str:

@@ -3,7 +3,7 @@
 ::
 
     WonderError
-    ├── ConfigurationError        a setting or an argument is missing or wrong; nothing was sent
+    ├── ConfigurationError        a setting or an argument is missing or wrong, or the client is closed
     ├── InvalidTokenError         not a UUID (also a ValueError); nothing was sent
     ├── NetworkError              no answer came: refused, reset, broken off
     │   └── RequestTimeoutError   no answer came in time
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _LONGEST_QUOTE = 200
 
 # Whatever could be a token, a signature or a key (32 characters or more in one run), or a card number.
-_SECRET = re.compile(r"[A-Za-z0-9_+/=-]{28,}(?=[A-Za-z0-9_+/=-]{4})|(?:[0-9][ -]?){8,}(?=(?:[0-9][ -]?){3}[0-9])")
+_SECRET = re.compile(r"[\w+/=%-]{28,}(?=[\w+/=%-]{4})|(?:[0-9][ ._/-]?){8,}(?=(?:[0-9][ ._/-]?){3}[0-9])", re.ASCII)
 
 
 def last_four(secret: str) -> str:
@@ -72,7 +72,7 @@ class WonderError(Exception):
 
 
 class ConfigurationError(WonderError):
-    """A setting or an argument is missing or wrong; nothing was sent."""
+    """A setting or an argument is missing or wrong, or the client is closed."""
 
 
 class InvalidTokenError(WonderError, ValueError):

@@ -13,7 +13,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import httpx
 
@@ -25,7 +25,7 @@ from .headers import clock_difference, retry_after
 from .signing import CLOCK_TOLERANCE, WonderAuth
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterable
 
 __all__ = ["AsyncGatewayClient", "GatewayClient", "goes_by_environment", "http_options"]
 
@@ -33,6 +33,9 @@ _USER_AGENT = f"wonder-payment/{__version__} python/{platform.python_version()} 
 
 # An answer has some 500 bytes. What is larger than this is not read to its end.
 _MOST_BYTES = 1024 * 1024
+
+# An answer has four levels. Code that can't recurse into what is deeper than some hundreds is pickle, copy, repr.
+_DEEPEST = 50
 
 # The page's example has 0, the vendor's mobile SDK takes 200 as the only success.
 _GOOD_CODES = (0, 200)
@@ -215,7 +218,7 @@ def good_answer(response: httpx.Response, body: bytes) -> httpx.Response:
     if not response.is_success:
         raise _api_error(response, envelope or {})
     if envelope is None:
-        problem = "it is no JSON object"
+        problem = "it is no JSON object, or none with one plain meaning"
     elif type(code) not in (str, int, float):
         problem = "there is no code in it"
     elif code not in _GOOD_CODES:
@@ -225,7 +228,7 @@ def good_answer(response: httpx.Response, body: bytes) -> httpx.Response:
     elif not isinstance(_first(envelope, "data"), dict) or not isinstance(envelope["data"].get("payment_token"), dict):
         problem = "there is no payment token in it"
     else:
-        return httpx.Response(HTTPStatus.OK, content=body)
+        return _GoodAnswer(envelope)
     status = response.status_code
     raise errors.InvalidResponseError(
         f"The gateway's answer (HTTP {status}, {len(body)} bytes) breaks the contract: {problem}."
@@ -237,13 +240,42 @@ def _is_compressed(response: httpx.Response) -> bool:
     return str(response.headers.get("Content-Encoding", "")).strip().lower() not in ("", "identity")
 
 
+class _GoodAnswer(httpx.Response):
+    """What the generated parser reads: the very object that was looked at here."""
+
+    def __init__(self, envelope: dict[str, Any]) -> None:
+        super().__init__(HTTPStatus.OK)
+        self._envelope = envelope
+
+    def json(self, **_options: Any) -> dict[str, Any]:
+        return self._envelope
+
+
 def _json_object(body: bytes) -> dict[str, Any] | None:
-    """Return the body's JSON object; None where it is anything else."""
+    """Return the body's JSON object; None where it is anything else, or has two meanings, or is nested too deep."""
     try:
-        content = json.loads(body)
+        content = json.loads(body, object_pairs_hook=_unambiguous, parse_constant=_no_json)
     except (ValueError, RecursionError):
         return None
-    return cast("dict[str, Any]", content) if isinstance(content, dict) else None
+    return cast("dict[str, Any]", content) if isinstance(content, dict) and not _is_deeper(content, _DEEPEST) else None
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError("one name twice: which of the two states holds?")
+    return content
+
+
+def _no_json(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is Python's alone")
+
+
+def _is_deeper(content: Any, levels: int) -> bool:
+    if not isinstance(content, dict | list):
+        return False
+    inner = cast("Iterable[Any]", content.values() if isinstance(content, dict) else content)
+    return levels == 0 or any(_is_deeper(value, levels - 1) for value in inner)
 
 
 def _first(envelope: dict[str, Any], *names: str) -> Any:

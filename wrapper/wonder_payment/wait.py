@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
-from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import attrs
 from tenacity import RetryCallState, TryAgain, retry_never, stop_before_delay
 
+from .call import tell
+from .config import checked_listener
 from .errors import APIError, ConfigurationError, StillPendingError, WonderError, redact
 from .retry import PollPolicy, is_transient, number
 
@@ -53,8 +54,7 @@ class Wait:
         number("timeout", self.timeout, above=True)
         if not isinstance(self.poll, PollPolicy):
             raise ConfigurationError("poll must be a PollPolicy.")
-        if self.on_poll is not None and (not callable(self.on_poll) or iscoroutinefunction(self.on_poll)):
-            raise ConfigurationError("on_poll must be a plain function: nothing would await an async one.")
+        checked_listener("on_poll", self.on_poll)
 
     def loop(self) -> dict[str, Any]:
         """Return the settings of tenacity's loop over the looks."""
@@ -85,8 +85,7 @@ class Wait:
             self.failure = seen
             raise TryAgain
         self.token, self.failure = seen, None
-        if self.on_poll:
-            self.on_poll(seen)
+        tell(self.on_poll, seen)
         if seen.is_pending:
             raise TryAgain
         return seen
