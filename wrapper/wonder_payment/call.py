@@ -13,6 +13,7 @@ from tenacity import RetryCallState, retry_if_exception, stop_after_attempt, sto
 
 from .errors import InvalidResponseError, WonderError
 from .retry import RetryPolicy, describe, is_transient
+from .token import PaymentToken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -108,6 +109,18 @@ class Call:
             failure.attempts, failure.request_id = self.attempts, attempt.request_id
             failure.__context__ = None  # what its cause stands for, with all that it may quote
             raise failure from failure.__cause__
+
+    def answer(self, parsed: Any, attempt: Attempt) -> PaymentToken:
+        """Return in plain types what the generated client parsed."""
+        try:
+            answer = PaymentToken.from_model(parsed, request_id=attempt.request_id)
+        except TypeError as error:
+            problem = str(error)
+        else:
+            if answer.token.lower() == str(self.asked):
+                return answer
+            problem = "it is about another token than the one asked"
+        raise InvalidResponseError(f"The gateway's answer breaks the contract: {problem}.")
 
     def _delay(self, state: RetryCallState) -> float:
         return self.retry.delay(_error_of(state), state.attempt_number)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import attrs
-from tenacity import RetryCallState, TryAgain, retry_never, stop_before_delay
+from tenacity import Future, RetryCallState, stop_before_delay
 
 from .call import tell
 from .config import checked_listener
-from .errors import APIError, ConfigurationError, StillPendingError, WonderError, redact
+from .errors import APIError, ConfigurationError, StillPendingError, redact
 from .retry import PollPolicy, is_transient, number
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ class Wait:
     poll: PollPolicy
     on_poll: Callable[[PaymentToken], object] | None
     began: float = attrs.field(init=False)
-    took: float = 0.0
+    look: Call = attrs.field(init=False)
     polls: int = 0
     attempts: int = 0
     token: PaymentToken | None = None
-    failure: WonderError | None = None
+    failure: BaseException | None = None
 
     def __attrs_post_init__(self) -> None:
         self.began = time.monotonic()
@@ -59,7 +59,7 @@ class Wait:
     def loop(self) -> dict[str, Any]:
         """Return the settings of tenacity's loop over the looks."""
         return {
-            "retry": retry_never,  # but for TryAgain
+            "retry": self._goes_on,
             "wait": self._delay,
             "stop": stop_before_delay(self.timeout),
             "retry_error_callback": self._give_up,
@@ -67,28 +67,20 @@ class Wait:
 
     def call(self) -> Call:
         """Return the next look's call: within what is left of the budget."""
-        return self.first.again(until=self.began + self.timeout)
+        self.look = self.first.again(until=self.began + self.timeout)
+        return self.look
 
-    def note(self, seen: PaymentToken | WonderError, call: Call) -> PaymentToken:
-        """Take in what a look saw; return the token if 3-D Secure has ended.
-
-        Raises:
-            TryAgain: It has not, or the look failed in a way that may pass.
-            WonderError: The look failed for good.
-        """
+    def _goes_on(self, state: RetryCallState) -> bool:
+        """Take in what a look saw, and tell whether 3-D Secure lasts, or the look failed in a way that may pass."""
+        seen = cast("Future", state.outcome)
         self.polls += 1
-        self.attempts += call.attempts
-        self.took = call.took
-        if isinstance(seen, WonderError):
-            if not is_transient(seen):
-                raise seen
-            self.failure = seen
-            raise TryAgain
-        self.token, self.failure = seen, None
-        tell(self.on_poll, seen)
-        if seen.is_pending:
-            raise TryAgain
-        return seen
+        self.attempts += self.look.attempts
+        self.failure = seen.exception()
+        if self.failure:
+            return is_transient(self.failure)
+        self.token = token = cast("PaymentToken", seen.result())
+        tell(self.on_poll, token)
+        return token.is_pending
 
     def _delay(self, _state: RetryCallState) -> float:
         """Return the seconds until the next look; ``math.inf`` when none fits into what is left.
@@ -100,7 +92,7 @@ class Wait:
         left = (
             self.timeout
             - elapsed
-            - min(max(2 * self.took, _LAST_LOOK_LEAST), self.timeout * _LAST_LOOK, _LAST_LOOK_MOST)
+            - min(max(2 * self.look.took, _LAST_LOOK_LEAST), self.timeout * _LAST_LOOK, _LAST_LOOK_MOST)
         )
         asked = (self.failure.retry_after if isinstance(self.failure, APIError) else None) or 0.0
         return min(max(self.poll.delay(elapsed), asked), left) if left > 0 else math.inf
@@ -115,5 +107,5 @@ class Wait:
             elapsed=elapsed,
             polls=self.polls,
             attempts=self.attempts,
-            request_id=self.failure.request_id if self.failure else self.token.request_id if self.token else None,
+            request_id=getattr(self.failure or self.token, "request_id", None),
         ) from self.failure
