@@ -83,7 +83,8 @@ def _json_object(body: bytes) -> dict[str, Any] | None:
         content = json.loads(body, object_pairs_hook=_unambiguous, parse_constant=_no_json)
     except (ValueError, RecursionError):
         return None
-    return cast("dict[str, Any]", content) if isinstance(content, dict) and not _is_deeper(content, _DEEPEST) else None
+    is_deep = body.count(b"[") + body.count(b"{") > _DEEPEST and _is_deeper(content, _DEEPEST)
+    return cast("dict[str, Any]", content) if isinstance(content, dict) and not is_deep else None
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

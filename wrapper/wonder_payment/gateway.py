@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -56,6 +57,10 @@ class GatewayClient(httpx.Client):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, event_hooks={"response": [_forget_redirect]})
 
+    def build_request(self, method: str, url: httpx.URL | str, **options: Any) -> httpx.Request:
+        """Build a request, without working the URL out anew each time."""
+        return super().build_request(method, _joined(self.base_url, str(url)), **options)
+
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Send a request and read its answer, within the attempt's deadline."""
         with _our_errors(self, request):
@@ -86,6 +91,10 @@ class AsyncGatewayClient(httpx.AsyncClient):
 
         super().__init__(**options, event_hooks={"response": [forget_redirect]})
 
+    def build_request(self, method: str, url: httpx.URL | str, **options: Any) -> httpx.Request:
+        """Build a request, without working the URL out anew each time."""
+        return super().build_request(method, _joined(self.base_url, str(url)), **options)
+
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Send a request and read its answer, within the attempt's deadline."""
         with _our_errors(self, request):
@@ -101,6 +110,11 @@ class AsyncGatewayClient(httpx.AsyncClient):
                 finally:
                     await response.aclose()
         return good_answer(response, bytes(body.content))
+
+
+@lru_cache(maxsize=1024)  # a URL for each customer, if they are named
+def _joined(origin: httpx.URL, path: str) -> httpx.URL:
+    return origin.join(path)
 
 
 class _TimeLeft(dict[str, float]):
@@ -158,7 +172,8 @@ def _guard(response: httpx.Response, body: _Body) -> threading.Timer | None:
 
 def _forget_redirect(response: httpx.Response) -> None:
     """Keep httpx from working out a redirect that is not followed: it fails on a Location that is no URL."""
-    response.headers.pop("Location", None)
+    if response.has_redirect_location:
+        del response.headers["Location"]
 
 
 @contextmanager
