@@ -250,6 +250,7 @@ EXPORTED = {
     "AsyncWonderClient",
     "Card",
     "Environment",
+    "Outcome",
     "PaymentToken",
     "PollPolicy",
     "RetryPolicy",

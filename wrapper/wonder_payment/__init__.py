@@ -19,6 +19,7 @@ from .errors import (
     WonderError,
 )
 from .retry import PollPolicy, RetryPolicy
+from .sweep import Outcome
 from .token import Card, PaymentToken, TokenState, TokenType
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "InvalidTokenError",
     "NetworkError",
     "NotFoundError",
+    "Outcome",
     "PaymentToken",
     "PollPolicy",
     "RateLimitError",

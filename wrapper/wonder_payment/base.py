@@ -13,6 +13,7 @@ from .call import Call
 from .config import (
     Environment,
     Settings,
+    checked_customer,
     checked_language,
     checked_listener,
     checked_uuid,
@@ -22,8 +23,9 @@ from .config import (
 from .connections import LoopConnections, ProcessConnections
 from .errors import ConfigurationError, WonderError, redact
 from .gateway import http_options
-from .retry import RetryPolicy, number
+from .retry import RetryPolicy, number, whole_number
 from .signing import WonderAuth, load_private_key
+from .sweep import Pace, SweptCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -34,9 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BaseClient"]
 
-# What the contract has in the path when no customer is named: the literal.
-_ANY_CUSTOMER = "uuid"
-
 _TransportT = TypeVar("_TransportT", httpx.BaseTransport, httpx.AsyncBaseTransport)
 _ConnectionsT = TypeVar("_ConnectionsT", ProcessConnections, LoopConnections)
 
@@ -45,6 +44,7 @@ class BaseClient(Generic[_TransportT, _ConnectionsT]):
     """What both clients share: the settings, checked once, and what a call is made of."""
 
     _transport_type: type[httpx.BaseTransport | httpx.AsyncBaseTransport]
+    _many_tokens: Any
     _connections_type: type[_ConnectionsT]
     _connections: _ConnectionsT
 
@@ -113,16 +113,28 @@ class BaseClient(Generic[_TransportT, _ConnectionsT]):
         """Return the generated client on the connections of here."""
         raise NotImplementedError
 
-    def _call(self, token: str | UUID, customer_uuid: str | UUID | None) -> Call:
+    def _call(self, token: str | UUID, customer_uuid: str | UUID | None, kind: type[Call] = Call, **more: Any) -> Call:
         """Check the arguments and return the call they make."""
         asked = checked_uuid("token", token)
         arguments: dict[str, Any] = {
             "client": self._api(),
             "body": CheckPaymentTokenRequest(PaymentTokenReference(asked)),
         }
-        if customer_uuid is not None and customer_uuid != _ANY_CUSTOMER:
-            arguments["customer_uuid"] = str(checked_uuid("customer_uuid", customer_uuid))
+        if customer := checked_customer(customer_uuid):
+            arguments["customer_uuid"] = customer
         if self._language:
             arguments["x_i18n_lang"] = Language(self._language)
         deadline = time.monotonic() + self._retry.max_elapsed
-        return Call(asked, arguments, self._retry, self._timeout, deadline, self._on_retry)
+        return kind(asked, arguments, self._retry, self._timeout, deadline, self._on_retry, **more)
+
+    def _sweep(self, tokens: object, concurrency: object, customer_uuid: object, pace: Pace) -> dict[str, Any]:
+        """Check the arguments of a sweep and return those of its calls.
+
+        Raises:
+            ConfigurationError: ``tokens`` is no iterable, or one token; or ``concurrency`` is no number it can be.
+            InvalidTokenError: ``customer_uuid`` is not a UUID.
+        """
+        if isinstance(tokens, str | bytes) or not isinstance(tokens, self._many_tokens):
+            raise ConfigurationError("tokens must be an iterable of tokens, and not one token.")
+        whole_number("concurrency", concurrency, least=1, most=10_000)
+        return {"customer_uuid": checked_customer(customer_uuid), "kind": SweptCall, "pace": pace}

@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import attrs
-from tenacity import RetryCallState, retry_if_exception, stop_after_attempt, stop_before_delay
+from tenacity import RetryCallState, retry_if_exception
 
 from .errors import InvalidResponseError, WonderError
 from .retry import RetryPolicy, describe, is_transient
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from uuid import UUID
 
-__all__ = ["SEALED", "Attempt", "Call", "current_attempt", "tell"]
+__all__ = ["SEALED", "Attempt", "Call", "current_attempt", "error_of", "tell"]
 
 logger = logging.getLogger("wonder_payment")
 logger.addHandler(logging.NullHandler())
@@ -74,12 +74,24 @@ class Call:
     def loop(self) -> dict[str, Any]:
         """Return the settings of tenacity's loop over the attempts."""
         return {
-            "retry": retry_if_exception(is_transient),
+            "retry": retry_if_exception(self.is_repeated),
             "wait": self._delay,
-            "stop": stop_after_attempt(self.retry.max_attempts) | stop_before_delay(self.deadline - time.monotonic()),
+            "stop": self.is_over,
             "before_sleep": self._before_delay,
             "reraise": True,
         }
+
+    def is_repeated(self, error: BaseException) -> bool:
+        """Tell whether an attempt that ended like this may be repeated."""
+        return is_transient(error)
+
+    def is_over(self, state: RetryCallState) -> bool:
+        """Tell whether the error is the last word."""
+        return self.attempts >= self.retry.max_attempts or self.is_late(state)
+
+    def is_late(self, state: RetryCallState) -> bool:
+        """Tell whether no further attempt fits after the delay."""
+        return time.monotonic() + state.upcoming_sleep >= self.deadline
 
     @contextmanager
     def attempt(self) -> Generator[Attempt]:
@@ -123,16 +135,16 @@ class Call:
         raise InvalidResponseError(f"The gateway's answer breaks the contract: {problem}.")
 
     def _delay(self, state: RetryCallState) -> float:
-        return self.retry.delay(_error_of(state), state.attempt_number)
+        return self.retry.delay(error_of(state), state.attempt_number)
 
     def _before_delay(self, state: RetryCallState) -> None:
-        error, delay = _error_of(state), state.upcoming_sleep
+        error, delay = error_of(state), state.upcoming_sleep
         told = (self.attempts, describe(error), delay, error.request_id)
         logger.warning("attempt %d: %s; again in %.2f s (request id %s)", *told)
         tell(self.on_retry, error, delay)
 
 
-def _error_of(state: RetryCallState) -> WonderError:
+def error_of(state: RetryCallState) -> WonderError:
     """Return the error of a failed attempt: attempt() lets no other kind out that is repeated."""
     return cast("WonderError", state.outcome and state.outcome.exception())
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterable, Iterable
 from functools import cache
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import httpx
 from tenacity import AsyncRetrying, Retrying
@@ -13,11 +14,13 @@ from wonder_payment_client.api.payment_tokens import check_payment_token
 from .base import BaseClient
 from .call import SEALED, Call
 from .connections import LoopConnections, ProcessConnections
+from .errors import WonderError
 from .retry import PollPolicy
+from .sweep import Outcome, Pace, failed, in_tasks, in_threads
 from .wait import Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable, Generator
     from uuid import UUID
 
     from .token import PaymentToken
@@ -48,6 +51,7 @@ class WonderClient(BaseClient[httpx.BaseTransport, ProcessConnections]):
     """
 
     _transport_type = httpx.BaseTransport
+    _many_tokens = Iterable
     _connections_type = ProcessConnections
 
     def _api(self) -> Client:
@@ -106,12 +110,44 @@ class WonderClient(BaseClient[httpx.BaseTransport, ProcessConnections]):
             del token
             return Retrying(**wait.loop())(lambda: self._ask(wait.call()))
 
-    def _ask(self, call: Call) -> PaymentToken:
+    def check_tokens(
+        self, tokens: Iterable[str | UUID], *, concurrency: int = 16, customer_uuid: str | UUID | None = None
+    ) -> Generator[Outcome]:
+        """Ask once for each of many tokens, several at a time, and yield what became of them as they finish.
+
+        One bad token stops nothing: its outcome has the error. A rate limit slows the whole sweep: nobody asks before
+        the time the gateway gave, and the token is asked for again. Memory is for ``concurrency`` tokens, however many
+        there are. Closing the generator, or dropping it, ends the sweep once the attempts under way are over.
+
+        Args:
+            tokens: The payment tokens' UUIDs; taken one by one, in the thread that iterates.
+            concurrency: How many to ask for at a time.
+            customer_uuid: The customer's UUID; the gateway does not need it.
+
+        Raises:
+            ConfigurationError: ``concurrency`` is wrong, ``tokens`` is one token, or the client is closed.
+            InvalidTokenError: ``customer_uuid`` is not a UUID.
+        """
+        pace = Pace()
+        options = self._sweep(tokens, concurrency, customer_uuid, pace)
+
+        def outcome(token: str | UUID) -> Outcome:
+            try:
+                with SEALED:
+                    pace.sleep()
+                    answer = self._ask(self._call(token, **options), sleep=pace.sleep)
+            except WonderError as error:
+                return failed(token, error)
+            return Outcome(token_id=str(token), token=answer)
+
+        return in_threads(tokens, outcome, concurrency, pace)
+
+    def _ask(self, call: Call, **options: Any) -> PaymentToken:
         def attempt() -> PaymentToken:
             with call.attempt() as this:
                 return call.answer(check_payment_token.sync(**call.arguments), this)
 
-        return Retrying(**call.loop())(attempt)
+        return Retrying(**call.loop(), **options)(attempt)
 
     def close(self) -> None:
         """Close the connections. A closed client can't be used again."""
@@ -132,6 +168,7 @@ class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport, LoopConnections]):
     """
 
     _transport_type = httpx.AsyncBaseTransport
+    _many_tokens = (Iterable, AsyncIterable)
     _connections_type = LoopConnections
 
     def _api(self) -> Client:
@@ -163,12 +200,38 @@ class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport, LoopConnections]):
 
             return await AsyncRetrying(**wait.loop())(look)
 
-    async def _ask(self, call: Call) -> PaymentToken:
+    def check_tokens(
+        self,
+        tokens: Iterable[str | UUID] | AsyncIterable[str | UUID],
+        *,
+        concurrency: int = 16,
+        customer_uuid: str | UUID | None = None,
+    ) -> AsyncGenerator[Outcome]:
+        """Ask once for each of many tokens; see `WonderClient.check_tokens`.
+
+        The tokens may come from an async iterable, too. Closing the generator ends the sweep at once: who may leave a
+        loop over it early does so within ``contextlib.aclosing``.
+        """
+        pace = Pace()
+        options = self._sweep(tokens, concurrency, customer_uuid, pace)
+
+        async def outcome(token: str | UUID) -> Outcome:
+            try:
+                with SEALED:
+                    await pace.asleep()
+                    answer = await self._ask(self._call(token, **options), sleep=pace.asleep)
+            except WonderError as error:
+                return failed(token, error)
+            return Outcome(token_id=str(token), token=answer)
+
+        return in_tasks(tokens, outcome, concurrency)
+
+    async def _ask(self, call: Call, **options: Any) -> PaymentToken:
         async def attempt() -> PaymentToken:
             with call.attempt() as this:
                 return call.answer(await check_payment_token.asyncio(**call.arguments), this)
 
-        return await AsyncRetrying(**call.loop())(attempt)
+        return await AsyncRetrying(**call.loop(), **options)(attempt)
 
     async def aclose(self) -> None:
         """Close the connections. A closed client can't be used again."""

@@ -81,6 +81,17 @@ def checked_uuid(name: str, value: object) -> UUID:
     raise InvalidTokenError(f"{name} must be a UUID, 8-4-4-4-12 hexadecimal digits, and not {what}.")
 
 
+def checked_customer(customer_uuid: object) -> str | None:
+    """Return the customer's UUID; None where none is named, which in the contract's path is the literal ``uuid``.
+
+    Raises:
+        InvalidTokenError: It is not a UUID.
+    """
+    if customer_uuid is None or customer_uuid == "uuid":
+        return None
+    return str(checked_uuid("customer_uuid", customer_uuid))
+
+
 def checked_app_id(app_id: object) -> str:
     """Return the app id, if it can stand in the Credential header.
 

@@ -30,13 +30,19 @@ def number(name: str, value: object, *, least: float = 0.0, most: float = 1e9, a
         raise ConfigurationError(f"{name} must be a number {bounds}.")
 
 
-def _number(**bounds: Any) -> Callable[[object, attrs.Attribute[Any], object], None]:
-    return lambda _instance, attribute, value: number(attribute.name, value, **bounds)
+def whole_number(name: str, value: object, **bounds: Any) -> None:
+    """Check that ``value`` is a whole number in the bounds.
 
-
-def _whole(_instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    Raises:
+        ConfigurationError: It is not; the message names the setting.
+    """
+    number(name, value, **bounds)
     if not isinstance(value, int):
-        raise ConfigurationError(f"{attribute.name} must be a whole number.")
+        raise ConfigurationError(f"{name} must be a whole number.")
+
+
+def _checked(check: Callable[..., None], **bounds: Any) -> Callable[[object, attrs.Attribute[Any], object], None]:
+    return lambda _instance, attribute, value: check(attribute.name, value, **bounds)
 
 
 @attrs.frozen(kw_only=True)
@@ -60,11 +66,11 @@ class RetryPolicy:
         ConfigurationError: A value is out of its bounds.
     """
 
-    max_attempts: int = attrs.field(default=4, validator=[_number(least=1), _whole])
-    max_elapsed: float = attrs.field(default=30.0, validator=_number(above=True))
-    backoff_initial: float = attrs.field(default=0.5, validator=_number())
-    backoff_max: float = attrs.field(default=8.0, validator=_number())
-    jitter: float = attrs.field(default=1.0, validator=_number(most=1.0))
+    max_attempts: int = attrs.field(default=4, validator=_checked(whole_number, least=1))
+    max_elapsed: float = attrs.field(default=30.0, validator=_checked(number, above=True))
+    backoff_initial: float = attrs.field(default=0.5, validator=_checked(number))
+    backoff_max: float = attrs.field(default=8.0, validator=_checked(number))
+    jitter: float = attrs.field(default=1.0, validator=_checked(number, most=1.0))
 
     @classmethod
     def never(cls) -> Self:
@@ -103,10 +109,10 @@ class PollPolicy:
         ConfigurationError: A value is out of its bounds.
     """
 
-    shortest: float = attrs.field(default=0.6, validator=_number(above=True))
+    shortest: float = attrs.field(default=0.6, validator=_checked(number, above=True))
     longest: float = 3.0
-    growth: float = attrs.field(default=0.35, validator=_number())
-    jitter: float = attrs.field(default=0.1, validator=_number(most=0.99))
+    growth: float = attrs.field(default=0.35, validator=_checked(number))
+    jitter: float = attrs.field(default=0.1, validator=_checked(number, most=0.99))
 
     def __attrs_post_init__(self) -> None:
         number("longest", self.longest, least=self.shortest)
