@@ -123,6 +123,20 @@ def tests_lowest(session: nox.Session) -> None:
 
 
 @nox.session
+def faults(session: nox.Session) -> None:
+    """Play every fault of tests/faults/matrix.py in real time; writes docs/faults.md."""
+    _install_wheel(session, "cli,simulator", *_group("tests"))
+    session.run("python", "-m", "faults.write_matrix", env={"PYTHONPATH": "tests"})
+
+
+@nox.session(python=PYTHONS[0])  # atheris has wheels for the older ones alone
+def fuzz(session: nox.Session) -> None:
+    """Search for an answer that is read wrongly (atheris); what stands behind -- goes to libFuzzer."""
+    _install_wheel(session, "simulator", *_group("fuzz"))
+    session.run("python", "tests/faults/fuzz.py", *(session.posargs or ["-runs=1000000"]))
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """Put the coverage of all `tests` sessions together and fail under the bound in pyproject.toml."""
     session.install("coverage")

@@ -4,12 +4,15 @@ import asyncio
 import gzip
 import json
 import math
+import re
+import time
 import traceback
+from email.utils import formatdate
 from typing import Any
 
 import httpx
 import pytest
-from conftest import TOKEN, Caller
+from conftest import TOKEN, Caller, Clock
 from pytest_httpx import HTTPXMock
 from wonder_payment import (
     APIError,
@@ -24,12 +27,14 @@ from wonder_payment import (
     PaymentToken,
     RateLimitError,
     RequestTimeoutError,
+    RetryPolicy,
     ServerError,
     TokenState,
     TokenType,
     WonderClient,
     WonderError,
 )
+from wonder_payment.simulator import Fault, SimulatedGateway
 
 HTML = "<html><body><h1>502 Bad Gateway</h1></body></html>"
 CARD = {
@@ -83,6 +88,10 @@ GOOD = [
         id="unknown fields around the token are kept, too",
     ),
     pytest.param(envelope(extra=json.loads("[" * 47 + "]" * 47)), {"is_verified": True}, id="nested 50 deep"),
+    pytest.param(
+        envelope(extra=json.loads("[" * 47 + "]" * 47), more=[[]] * 100), {"is_verified": True}, id="50 deep, and wide"
+    ),
+    pytest.param(envelope(extra=[[]] * 100), {"is_verified": True}, id="many lists that are not nested"),
     pytest.param(envelope(token=TOKEN.upper()), {"token": TOKEN.upper()}, id="the token in upper case"),
 ]
 
@@ -144,6 +153,9 @@ def test_an_error_status_is_an_api_error_whatever_the_body(
         pytest.param({"code": None, "error_code": "E9", "message": None}, "E9", None, id="null beside the older name"),
         pytest.param({"code": True, "message": ["m"]}, None, None, id="of no use"),
         pytest.param({"code": 4111111111111111, "message": "m"}, None, "m", id="a card's number"),
+        pytest.param({"code": 999_999_999, "message": "m"}, 999_999_999, "m", id="the longest code"),
+        pytest.param({"code": 1_000_000_000, "message": "m"}, None, "m", id="too long for a code"),
+        pytest.param({"code": -1_000_000_000, "message": "m"}, None, "m", id="too long for a code, below 0"),
     ],
 )
 def test_the_errors_of_old_pages_and_new_are_read(
@@ -163,8 +175,13 @@ def test_the_errors_of_old_pages_and_new_are_read(
         (401, AuthenticationError),
         (404, NotFoundError),
         (429, RateLimitError),
+        (499, APIError),
         (500, ServerError),
+        (999, ServerError),
+        (1000, APIError),
+        (-1, APIError),
         (1, APIError),
+        (199, APIError),
         (201, APIError),
         ("E000002", APIError),
         ("0", APIError),
@@ -181,9 +198,40 @@ def test_an_error_code_in_a_200_is_an_api_error(
     assert str(caught.value.code) == str(code)
 
 
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ({"status_code": 418}, "The gateway answered HTTP 418."),
+        ({"status_code": 418, "content": error()}, "The gateway answered HTTP 418, code E1: Nope."),
+        ({"status_code": 404, "json": {"code": 0}}, "The gateway answered HTTP 404, code 0. Check that the token"),
+        ({"status_code": 404, "json": {"message": "No"}}, "The gateway answered HTTP 404: No. Check that the token"),
+        ({"json": envelope(code=429)}, "The gateway answered HTTP 200, code 429: success. Ask less often."),
+        ({"status_code": 429, "headers": {"Retry-After": "1.5"}}, "HTTP 429. It wants to be asked again in 1.5 s."),
+        ({"status_code": 429, "headers": {"Retry-After": "0"}}, "HTTP 429. It wants to be asked again in 0 s."),
+        ({"status_code": 429}, "HTTP 429. Ask less often."),
+        ({"status_code": 503, "headers": {"Retry-After": "1.5"}}, "HTTP 503. Ask again later."),
+        (
+            {"status_code": 302, "headers": {"Location": "/"}},
+            "HTTP 302. A redirect is not followed: the signature is for one origin alone. Check base_url.",
+        ),
+    ],
+)
+def test_an_api_error_tells_what_the_gateway_said_and_what_to_do(
+    caller: Caller, httpx_mock: HTTPXMock, answer: dict[str, Any], told: str
+) -> None:
+    httpx_mock.add_response(**answer)
+    with pytest.raises(APIError, match=re.escape(told)):
+        caller.check()
+
+
 @pytest.mark.parametrize("encoding", ["identity", "Identity", " ", ""])
 def test_an_answer_that_says_it_is_not_compressed_is_read(caller: Caller, httpx_mock: HTTPXMock, encoding: str) -> None:
     httpx_mock.add_response(json=envelope(), headers={"Content-Encoding": encoding})
+    assert caller.check().is_verified
+
+
+def test_an_answer_of_1_mib_is_read(caller: Caller, httpx_mock: HTTPXMock) -> None:
+    httpx_mock.add_response(content=json.dumps(envelope()).encode().ljust(1024 * 1024))
     assert caller.check().is_verified
 
 
@@ -206,6 +254,9 @@ BAD = [
     pytest.param({"json": None}, "no JSON object", id="null"),
     pytest.param({"content": DEEP}, "no JSON object", id="nested 100,000 deep"),
     pytest.param({"json": envelope(extra=json.loads("[" * 48 + "]" * 48))}, "plain meaning", id="nested 51 deep"),
+    pytest.param(
+        {"json": envelope(extra=json.loads('{"a":' * 48 + "1" + "}" * 48))}, "plain meaning", id="objects 51 deep"
+    ),
     pytest.param({"content": TWO_STATES}, "plain meaning", id="one name twice"),
     pytest.param({"content": json.dumps(envelope(code=math.nan)).encode()}, "plain meaning", id="NaN"),
     pytest.param({"content": b"\xff\xfe\xfd"}, "no JSON object", id="not UTF-8"),
@@ -298,9 +349,21 @@ def test_a_failure_of_the_transport_is_a_network_error(
     assert caught.value.__cause__.__traceback__ is None
 
 
+class OddError(Exception):
+    """One that can't be made anew with a text alone."""
+
+    def __init__(self, _text: str, _more: int) -> None: ...
+
+
 @pytest.mark.parametrize(
     "failure",
-    [RuntimeError("Event loop is closed"), OSError(5, "of all things"), UnicodeError("label too long")],
+    [
+        RuntimeError("Event loop is closed"),
+        OSError(5, "of all things"),
+        UnicodeError("label too long"),
+        OddError("odd", 1),
+        OSError(),
+    ],
     ids=repr,
 )
 def test_an_exception_nobody_expects_of_a_transport_is_a_network_error(
@@ -310,6 +373,8 @@ def test_an_exception_nobody_expects_of_a_transport_is_a_network_error(
     with pytest.raises(NetworkError) as caught:
         caller.check()
     assert type(caught.value) is NetworkError
+    assert f"No answer from the gateway: {str(failure) or 'OSError'}." in str(caught.value)
+    assert type(caught.value.__cause__) is Exception
 
 
 def test_an_answer_quoted_by_the_transport_stays_inside(caller: Caller, httpx_mock: HTTPXMock) -> None:
@@ -328,6 +393,32 @@ def test_a_redirect_to_nowhere_is_like_any_other(caller: Caller, httpx_mock: HTT
     httpx_mock.add_response(status_code=302, headers={"Location": location})
     with pytest.raises(APIError, match="redirect is not followed"):
         caller.check()
+
+
+def test_each_step_of_an_attempt_has_the_seconds_that_are_left_and_connecting_a_quarter(
+    gateway: SimulatedGateway, clock: Clock
+) -> None:
+    given: list[list[float]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        for passed in (0.0, 4.0, 3.5, 0.5, 60.0):
+            clock.skip(passed)
+            given.append([request.extensions["timeout"].get(step) for step in ("pool", "connect", "write", "read")])
+        raise httpx.ReadTimeout("late")
+
+    wonder = gateway.client(timeout=8.0, transport=httpx.MockTransport(answer), retry=RetryPolicy.never())
+    with wonder, pytest.raises(RequestTimeoutError):
+        wonder.check_token(TOKEN)
+    # Each is looked up when its step begins, and never 0: that is a socket's word for "do not wait".
+    quarters = [[left, left / 4, left, left] for left in (8.0, 4.0, 0.5)]
+    assert given[:3] == [pytest.approx(row, abs=0.1) for row in quarters]
+    assert given[3:] == [[0.001] * 4] * 2
+
+
+@pytest.mark.parametrize("fault", [Fault(delay=1.2), Fault(drip=0.005)], ids=["late", "dripping"])
+def test_an_attempt_may_take_its_whole_timeout(caller: Caller, gateway: SimulatedGateway, fault: Fault) -> None:
+    gateway.inject(fault)
+    assert caller.check(gateway.add_token(), timeout=30.0).is_pending
 
 
 def test_a_client_closed_while_it_asks_says_so(caller: Caller, httpx_mock: HTTPXMock) -> None:
@@ -399,6 +490,39 @@ def test_a_refusal_says_so_when_the_clocks_differ(
     )
     with pytest.raises(AuthenticationError, match=expected):
         caller.check()
+
+
+@pytest.mark.parametrize(
+    ("ahead", "told"),
+    [
+        (0, None),
+        (-120, None),
+        (300, None),
+        (-300, None),
+        (301, "5 minutes ahead of"),
+        (-301, "5 minutes behind"),
+        (3590, "60 minutes ahead of"),
+        (-7200, "120 minutes behind"),
+    ],
+)
+def test_clocks_differ_when_they_are_more_than_5_minutes_apart(
+    caller: Caller, httpx_mock: HTTPXMock, monkeypatch: pytest.MonkeyPatch, ahead: int, told: str | None
+) -> None:
+    now = 1_800_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    date = formatdate(now + ahead, usegmt=True)
+    httpx_mock.add_response(status_code=401, headers={"Date": date}, is_reusable=True)
+    with pytest.raises(AuthenticationError) as caught:
+        caller.check()
+    assert ("clock" in str(caught.value)) == bool(told)
+    assert not told or f" The gateway's clock is {told} this machine's: set the clock." in str(caught.value)
+
+
+def test_the_clock_is_no_reason_where_no_signature_was_refused(caller: Caller, httpx_mock: HTTPXMock) -> None:
+    httpx_mock.add_response(status_code=400, headers={"Date": "Thu, 01 Jan 1970 00:00:00 GMT"})
+    with pytest.raises(BadRequestError) as caught:
+        caller.check()
+    assert "clock" not in str(caught.value)
 
 
 def test_a_token_in_an_error_message_is_not_quoted(caller: Caller, httpx_mock: HTTPXMock) -> None:

@@ -212,7 +212,7 @@ SIGNATURE = base64.b64encode(bytes(range(256))).decode()
         ("a " * 100, "a " * 99 + "a"),
         ("a " * 101, "a " * 100 + "…"),
         ("請 " * 100_000, "請 " * 100 + "…"),
-        ("a" * 100_000, "…aaaa"),
+        ("a" * 100_000, "…"),
         ("", ""),
     ],
     ids=lambda text: repr(text)[:40],

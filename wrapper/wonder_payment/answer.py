@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
@@ -16,10 +17,15 @@ from .signing import CLOCK_TOLERANCE
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["good_answer"]
+__all__ = ["MOST_BYTES", "good_answer"]
 
-# An answer has four levels. Code that can't recurse into what is deeper than some hundreds is pickle, copy, repr.
+# An answer has some 500 bytes. What is larger than this is not read to its end.
+MOST_BYTES = 1024 * 1024
+
+# An answer has four levels and four objects. Hundreds of levels are too deep for pickle, copy and repr; hundreds of
+# thousands of objects take fifty times the memory of their text.
 _DEEPEST = 50
+_MOST_CONTAINERS = 10_000
 
 # The page's example has 0, the vendor's mobile SDK takes 200 as the only success.
 _GOOD_CODES = (0, 200)
@@ -44,11 +50,14 @@ def good_answer(response: httpx.Response, body: bytes) -> httpx.Response:
         APIError: The status, or the ``code`` in the body, tells of an error.
         InvalidResponseError: The status is good and the body is not the contract's.
     """
-    envelope = _json_object(body)
+    is_whole = len(body) <= MOST_BYTES
+    envelope = _json_object(body) if is_whole else None
     code = _first(envelope or {}, "code", "error_code")
     if not response.is_success:
         raise _api_error(response, envelope or {})
-    if envelope is None:
+    if not is_whole:
+        problem = "it is larger than 1 MiB, and was not read to its end"
+    elif envelope is None:
         problem = "it is no JSON object, or none with one plain meaning"
     elif type(code) not in (str, int, float):
         problem = "there is no code in it"
@@ -79,11 +88,16 @@ class _GoodAnswer(httpx.Response):
 
 def _json_object(body: bytes) -> dict[str, Any] | None:
     """Return the body's JSON object; None where it is anything else, or has two meanings, or is nested too deep."""
+    containers = body.count(b"[") + body.count(b"{")
+    if containers > _MOST_CONTAINERS:
+        return None
     try:
-        content = json.loads(body, object_pairs_hook=_unambiguous, parse_constant=_no_json)
+        # Not from the bytes: that would let half a pair of surrogates in.
+        text = body.decode("utf-8-sig")
+        content = json.loads(text, object_pairs_hook=_unambiguous, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError):
         return None
-    is_deep = body.count(b"[") + body.count(b"{") > _DEEPEST and _is_deeper(content, _DEEPEST)
+    is_deep = containers > _DEEPEST and _is_deeper(content, _DEEPEST)
     return cast("dict[str, Any]", content) if isinstance(content, dict) and not is_deep else None
 
 
@@ -94,8 +108,11 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
-def _no_json(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is Python's alone")
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number")
+    return number
 
 
 def _is_deeper(content: Any, levels: int) -> bool:

@@ -13,6 +13,7 @@ from .call import Call
 from .config import (
     Environment,
     Settings,
+    checked_app_id,
     checked_customer,
     checked_language,
     checked_listener,
@@ -21,7 +22,7 @@ from .config import (
     settings_from,
 )
 from .connections import LoopConnections, ProcessConnections
-from .errors import ConfigurationError, WonderError, redact
+from .errors import SEALED, ConfigurationError, WonderError, redact
 from .gateway import http_options
 from .retry import RetryPolicy, number, whole_number
 from .signing import WonderAuth, load_private_key
@@ -48,6 +49,7 @@ class BaseClient(Generic[_TransportT, _ConnectionsT]):
     _connections_type: type[_ConnectionsT]
     _connections: _ConnectionsT
 
+    @SEALED
     def __init__(
         self,
         app_id: str,
@@ -68,13 +70,13 @@ class BaseClient(Generic[_TransportT, _ConnectionsT]):
         checked_listener("on_retry", on_retry)
         if not isinstance(transport, self._transport_type | None):
             raise ConfigurationError(f"transport must be an httpx.{self._transport_type.__name__}, or None.")
-        self._app_id = app_id
+        self._app_id = checked_app_id(app_id)
         self._origin = resolved_origin(environment, base_url)
         self._language = checked_language(language)
         self._timeout = timeout
         self._retry = retry
         self._on_retry = on_retry
-        auth = WonderAuth(app_id, load_private_key(private_key, passphrase), origin=self._origin)
+        auth = WonderAuth(self._app_id, load_private_key(private_key, passphrase), origin=self._origin)
         try:
             self._connections = self._connections_type(**http_options(auth, self._origin), transport=transport)
         except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
@@ -84,6 +86,7 @@ class BaseClient(Generic[_TransportT, _ConnectionsT]):
         raise ConfigurationError(f"The environment's proxy or TLS settings can't be used: {problem}")
 
     @classmethod
+    @SEALED
     def from_env(cls, environ: Mapping[str, str] = os.environ, **overrides: Unpack[Settings]) -> Self:
         r"""Return a client with its settings from environment variables.
 

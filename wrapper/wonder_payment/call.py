@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import attrs
 from tenacity import RetryCallState, retry_if_exception
 
-from .errors import InvalidResponseError, WonderError
+from .errors import InvalidResponseError, WonderError, tell
 from .retry import RetryPolicy, describe, is_transient
 from .token import PaymentToken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from types import TracebackType
     from uuid import UUID
 
-__all__ = ["SEALED", "Attempt", "Call", "current_attempt", "error_of", "tell"]
+__all__ = ["Attempt", "Call", "current_attempt", "error_of"]
 
 logger = logging.getLogger("wonder_payment")
 logger.addHandler(logging.NullHandler())
@@ -54,6 +53,7 @@ class Call:
         deadline: When the whole call must be over, by time.monotonic().
         on_retry: Called before each delay.
         attempts: How many attempts were made so far.
+        failure: What the last attempt ended in, if it failed.
         took: Seconds that the last attempt took.
     """
 
@@ -64,6 +64,7 @@ class Call:
     deadline: float
     on_retry: Callable[[WonderError, float], object] | None = None
     attempts: int = 0
+    failure: WonderError | None = None
     took: float = 0.0
 
     def again(self, *, until: float) -> Self:
@@ -100,7 +101,7 @@ class Call:
         began = time.monotonic()
         attempt = Attempt(deadline=min(began + self.timeout, self.deadline))
         context = current_attempt.set(attempt)
-        failure: WonderError | None = None
+        self.failure = failure = None
         try:
             yield attempt
         except WonderError as error:
@@ -118,6 +119,7 @@ class Call:
             "attempt %d: %s after %.3f s (request id %s)", self.attempts, outcome, self.took, attempt.request_id
         )
         if failure:
+            self.failure = failure
             failure.attempts, failure.request_id = self.attempts, attempt.request_id
             failure.__context__ = None  # what its cause stands for, with all that it may quote
             raise failure from failure.__cause__
@@ -147,33 +149,3 @@ class Call:
 def error_of(state: RetryCallState) -> WonderError:
     """Return the error of a failed attempt: attempt() lets no other kind out that is repeated."""
     return cast("WonderError", state.outcome and state.outcome.exception())
-
-
-def tell(listener: Callable[..., object] | None, *what: object) -> None:
-    """Call what the caller gave to be called."""
-    if listener:
-        listener(*what)
-
-
-class _Sealed:
-    """Lets an exception out without the frames that it came through: the traceback ends in the caller's own line.
-
-    The frames hold the token, the answer and the signed headers, and a crash reporter prints them. Those of what the
-    caller gave to be called are the caller's own, and stay.
-    """
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, traceback: TracebackType | None) -> None:
-        while traceback and traceback.tb_frame.f_code is not tell.__code__:
-            traceback = traceback.tb_next
-        if error and traceback:
-            error.__traceback__ = traceback.tb_next
-            return
-        while error:
-            error.__traceback__ = error.__context__ = None
-            error = error.__cause__
-
-
-SEALED = _Sealed()

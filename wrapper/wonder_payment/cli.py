@@ -1,4 +1,4 @@
-"""The command line: ``wonder-payment check | wait | doctor | gateway | demo`` (extra: ``cli``)."""
+"""The command line: ``wonder-payment check | wait | sweep | doctor | gateway | demo`` (extra: ``cli``)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import logging
 import signal
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
@@ -16,22 +16,50 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
+from typer.core import TyperGroup
 
 from . import InvalidTokenError, PaymentToken, PollPolicy, StillPendingError, WonderClient, WonderError
 from .doctor import Examination
-from .errors import redact
+from .errors import redact, without_secrets
+from .sweeping import sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
 __all__ = ["run"]
 
 # Exit statuses, beside 0 for verified; 2 is typer's own.
 _ERROR, _USAGE, _PENDING, _FAILED = 1, 2, 3, 4
 
+# typer's error for wrong arguments, which it does not export itself.
+_UsageError: Any = typer.BadParameter.__mro__[1]
+
 _SIGNS = {"success": ("✔", "green"), "failed": ("✘", "red")}
 
+
+class _Commands(TyperGroup):
+    """Keeps a token out of the message that something is wrong with the arguments."""
+
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        with _quoting_nothing():
+            return super().make_context(*args, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _quoting_nothing():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _quoting_nothing() -> Generator[None]:
+    try:
+        yield
+    except _UsageError as error:
+        error.message = without_secrets(str(error.message))
+        raise
+
+
 app = typer.Typer(
+    cls=_Commands,
     help="Check a customer's payment token at the Wonder payment gateway.",
     epilog="Settings come from the environment: WONDER_APP_ID, WONDER_PRIVATE_KEY or WONDER_PRIVATE_KEY_FILE, "
     "WONDER_PRIVATE_KEY_PASSPHRASE, WONDER_ENVIRONMENT (sandbox or production), WONDER_BASE_URL, WONDER_LANGUAGE. "
@@ -69,6 +97,9 @@ def wait(
         return progress.ask(wonder, token, quiet=as_json, timeout=timeout, customer_uuid=customer_uuid)
 
     _finish(ask, as_json=as_json)
+
+
+app.command()(sweep)
 
 
 @app.command()

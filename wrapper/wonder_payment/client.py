@@ -12,9 +12,8 @@ from wonder_payment_client import Client
 from wonder_payment_client.api.payment_tokens import check_payment_token
 
 from .base import BaseClient
-from .call import SEALED, Call
 from .connections import LoopConnections, ProcessConnections
-from .errors import WonderError
+from .errors import SEALED, WonderError
 from .retry import PollPolicy
 from .sweep import Outcome, Pace, failed, in_tasks, in_threads
 from .wait import Wait
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
     from uuid import UUID
 
+    from .call import Call
     from .token import PaymentToken
 
 __all__ = ["AsyncWonderClient", "WonderClient", "check_token"]
@@ -245,6 +245,7 @@ class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport, LoopConnections]):
 
 
 @cache
+@SEALED
 def _default_client() -> WonderClient:
     return WonderClient.from_env()
 
@@ -254,4 +255,5 @@ def check_token(token: str | UUID, *, customer_uuid: str | UUID | None = None) -
 
     Takes, returns and raises what `WonderClient.check_token` does; and ConfigurationError, as `WonderClient.from_env`.
     """
-    return _default_client().check_token(token, customer_uuid=customer_uuid)
+    with SEALED:
+        return _default_client().check_token(token, customer_uuid=customer_uuid)

@@ -7,7 +7,7 @@ import re
 from enum import StrEnum
 from inspect import iscoroutinefunction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 from uuid import UUID
 
 import httpx
@@ -29,7 +29,10 @@ LANGUAGES = ("en", "zh-HK", "zh-CN")
 # Visible ASCII but for the slash, which parts the fields of the Credential header.
 _APP_ID = re.compile(r"[!-.0-~]+")
 
-_ORIGIN = re.compile(r"[a-z]+://[^/?#@%\\\s\0-\x1f]+/?", re.IGNORECASE)
+# No more than scheme, host and port; the host is looked at once httpx has put it into ASCII.
+_ORIGIN = re.compile(r"[a-z]+://(\[[^\]/?#@%]+\]|[^/?#@%:\\\s\0-\x1f]+)(:[0-9]{1,5})?/?", re.IGNORECASE)
+
+_HOST = re.compile(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.?")
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -67,17 +70,26 @@ class Settings(TypedDict, total=False):
     transport: Any
 
 
+def plain_text(value: object) -> str | None:
+    """Return the characters of a text, whatever a subclass shows instead of them; None where it is no text.
+
+    The class is asked for, not ``__class__``: lazy texts and mocks tell lies there.
+    """
+    return str.__str__(cast("str", value)) if issubclass(type(value), str) else None
+
+
 def checked_uuid(name: str, value: object) -> UUID:
     """Return the UUID, if it is one in its usual form: five groups of hexadecimal digits.
 
     Raises:
         InvalidTokenError: It is not. The message names the argument and does not quote it.
     """
-    if isinstance(value, UUID):
-        return value
-    if isinstance(value, str) and _UUID.fullmatch(value):
-        return UUID(value)
-    what = f"text of length {len(value)}" if isinstance(value, str) else type(value).__name__
+    if issubclass(type(value), UUID):
+        return cast("UUID", value)
+    text = plain_text(value)
+    if text is not None and _UUID.fullmatch(text):
+        return UUID(text)
+    what = type(value).__name__ if text is None else f"text of length {len(text)}"
     raise InvalidTokenError(f"{name} must be a UUID, 8-4-4-4-12 hexadecimal digits, and not {what}.")
 
 
@@ -87,7 +99,7 @@ def checked_customer(customer_uuid: object) -> str | None:
     Raises:
         InvalidTokenError: It is not a UUID.
     """
-    if customer_uuid is None or customer_uuid == "uuid":
+    if customer_uuid is None or plain_text(customer_uuid) == "uuid":
         return None
     return str(checked_uuid("customer_uuid", customer_uuid))
 
@@ -98,9 +110,10 @@ def checked_app_id(app_id: object) -> str:
     Raises:
         ConfigurationError: It can't.
     """
-    if not isinstance(app_id, str) or not _APP_ID.fullmatch(app_id):
+    text = plain_text(app_id)
+    if text is None or not _APP_ID.fullmatch(text):
         raise ConfigurationError("app_id must be visible ASCII characters without a slash: what the vendor gave you.")
-    return app_id
+    return text
 
 
 def checked_language(language: object) -> str | None:
@@ -109,9 +122,10 @@ def checked_language(language: object) -> str | None:
     Raises:
         ConfigurationError: It has not.
     """
-    if language is not None and language not in LANGUAGES:
+    text = plain_text(language)
+    if language is not None and text not in LANGUAGES:
         raise ConfigurationError(f"language must be one of {', '.join(LANGUAGES)}, or None.")
-    return None if language is None else str(language)
+    return text
 
 
 def checked_listener(name: str, listener: object) -> None:
@@ -120,7 +134,9 @@ def checked_listener(name: str, listener: object) -> None:
     Raises:
         ConfigurationError: It is not; the message names the argument.
     """
-    if listener is not None and (not callable(listener) or iscoroutinefunction(listener)):
+    if listener is None:
+        return
+    if not callable(listener) or iscoroutinefunction(listener) or iscoroutinefunction(type(listener).__call__):
         raise ConfigurationError(f"{name} must be a plain function: nothing would await an async one.")
 
 
@@ -135,10 +151,10 @@ def resolved_origin(environment: object, base_url: object) -> str:
         ConfigurationError: There is neither; or the URL is not https though its host is not loopback, or it is more
             than scheme, host and port.
     """
-    known = {str(choice): choice for choice in Environment}
-    if not (environment in known if isinstance(environment, str) else environment is None and base_url is not None):
-        raise ConfigurationError(f"environment must be {' or '.join(known)}: there is no default.")
-    return checked_origin(Environment(str(environment)).base_url if base_url is None else base_url)
+    known = [choice for choice in Environment if choice == plain_text(environment)]
+    if not known and (environment is not None or base_url is None):
+        raise ConfigurationError(f"environment must be {' or '.join(Environment)}: there is no default.")
+    return checked_origin(known[0].base_url if base_url is None else base_url)
 
 
 def checked_origin(base_url: object) -> str:
@@ -147,17 +163,20 @@ def checked_origin(base_url: object) -> str:
     Raises:
         ConfigurationError: It is anything else.
     """
-    if not _ORIGIN.fullmatch(text := str(base_url)):
+    text = str(base_url) if type(base_url) is httpx.URL else plain_text(base_url)
+    if text is None or not _ORIGIN.fullmatch(text):
         # A path would be signed, and the proxy that strips it would break the signature.
         raise ConfigurationError("base_url must be a scheme, a host and maybe a port, and no more.")
     try:
         url = httpx.URL(text)
-        host = url.host
+        host = url.host  # reads Punycode, and fails where it is none
+        if not _HOST.fullmatch(url.raw_host.decode("ascii")):
+            ipaddress.ip_address(host)
     except (httpx.InvalidURL, ValueError):
-        raise ConfigurationError("base_url is not a URL.") from None
+        raise ConfigurationError("base_url is not a URL: its host is no name and no address.") from None
     if url.port is not None and not 0 < url.port < 2**16:
         raise ConfigurationError("base_url has no port from 1 to 65535.")
-    if not host or not (url.scheme == "https" or (url.scheme == "http" and is_loopback(host))):
+    if not (url.scheme == "https" or (url.scheme == "http" and is_loopback(host))):
         raise ConfigurationError("base_url must be https; plain http is for a loopback host alone.")
     return str(url).rstrip("/")
 
@@ -184,6 +203,9 @@ def settings_from(environ: Mapping[str, str], overrides: Mapping[str, Any]) -> d
     def variable(name: str) -> str | None:
         return environ.get(name) or None
 
+    def given(argument: str) -> bool:
+        return settings[argument] is not None and plain_text(settings[argument]) != ""
+
     names = {"app_id": "APP_ID", "environment": "ENVIRONMENT", "base_url": "BASE_URL", "language": "LANGUAGE"}
     settings: dict[str, Any] = {argument: variable(f"WONDER_{name}") for argument, name in names.items()}
     pem, file = variable("WONDER_PRIVATE_KEY"), variable("WONDER_PRIVATE_KEY_FILE")
@@ -195,10 +217,10 @@ def settings_from(environ: Mapping[str, str], overrides: Mapping[str, Any]) -> d
     missing = [
         name
         for name, is_set in {
-            "WONDER_APP_ID": settings["app_id"],
-            "WONDER_PRIVATE_KEY (or WONDER_PRIVATE_KEY_FILE)": settings["private_key"],
+            "WONDER_APP_ID": given("app_id"),
+            "WONDER_PRIVATE_KEY (or WONDER_PRIVATE_KEY_FILE)": given("private_key"),
             "WONDER_PRIVATE_KEY or WONDER_PRIVATE_KEY_FILE, not both": is_key_clear,
-            "WONDER_ENVIRONMENT (sandbox or production)": settings["environment"] or settings["base_url"],
+            "WONDER_ENVIRONMENT (sandbox or production)": given("environment") or given("base_url"),
         }.items()
         if not is_set
     ]

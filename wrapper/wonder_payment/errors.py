@@ -23,12 +23,17 @@ No other exception type leaves the clients, but for Ctrl-C and the cancellation 
 from __future__ import annotations
 
 import re
+from contextlib import ContextDecorator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
     from .token import PaymentToken
 
 _LONGEST_QUOTE = 200
+_LONGEST_READ = 2_000
 
 # Whatever could be a token, a signature or a key (32 characters or more in one run), or a card number.
 _SECRET = re.compile(r"[\w+/=%-]{28,}(?=[\w+/=%-]{4})|(?:[0-9][ ._/-]?){8,}(?=(?:[0-9][ ._/-]?){3}[0-9])", re.ASCII)
@@ -42,9 +47,46 @@ def last_four(secret: str) -> str:
 def redact(text: str) -> str:
     """Return what of a foreign ``text`` may be quoted: one short line, with no token, card number or signature."""
     # First of all without what is not printed: it would hide a secret from the pattern and not from a reader.
-    line = "".join(character for character in " ".join(text.split()) if character.isprintable())
-    line = _SECRET.sub("…", line)
+    line = "".join(character for character in " ".join(text[:_LONGEST_READ].split()) if character.isprintable())
+    line = without_secrets(line)
+    if len(text) > _LONGEST_READ:
+        line = f"{line[:-40]}…"  # the end may be half a secret
     return line if len(line) <= _LONGEST_QUOTE else f"{line[:_LONGEST_QUOTE]}…"
+
+
+def without_secrets(text: str) -> str:
+    """Return a text with all that could be a token, a card number, a signature or a key cut out."""
+    return _SECRET.sub("…", text)
+
+
+def tell(listener: Callable[..., object] | None, *what: object) -> None:
+    """Call what the caller gave to be called."""
+    if listener is not None:
+        listener(*what)
+
+
+class _Sealed(ContextDecorator):
+    """Lets an exception out without the frames that it came through: the traceback ends in the caller's own line.
+
+    The frames hold the key, the token, the answer and the signed headers, and a crash reporter prints them. Those of
+    what the caller gave to be called are the caller's own, and stay.
+    """
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, traceback: TracebackType | None) -> None:
+        while traceback and traceback.tb_frame.f_code is not tell.__code__:
+            traceback = traceback.tb_next
+        if error and traceback:
+            error.__traceback__ = traceback.tb_next
+            return
+        while error:
+            error.__traceback__ = error.__context__ = None
+            error = error.__cause__
+
+
+SEALED = _Sealed()
 
 
 class WonderError(Exception):

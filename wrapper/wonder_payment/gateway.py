@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import platform
+import re
 import socket
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ import httpx
 
 from . import errors
 from ._version import __version__
-from .answer import good_answer
+from .answer import MOST_BYTES, good_answer
 from .call import current_attempt
 from .config import is_loopback
 
@@ -29,10 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AsyncGatewayClient", "GatewayClient", "goes_by_environment", "http_options"]
 
-_USER_AGENT = f"wonder-payment/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
+_QUOTE = re.compile(r":|\b(?:b|bytearray\(b)?['\"]")
 
-# An answer has some 500 bytes. What is larger than this is not read to its end.
-_MOST_BYTES = 1024 * 1024
+_USER_AGENT = f"wonder-payment/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
 
 
 def http_options(auth: WonderAuth, origin: str) -> dict[str, Any]:
@@ -73,13 +73,14 @@ class GatewayClient(httpx.Client):
                     # Small answers come in one piece with their length, and need no thread.
                     guard = None if "Content-Length" in response.headers else _guard(response, body)
                     for chunk in response.iter_bytes():
-                        body.add(chunk)
+                        if not body.takes(chunk):
+                            break
                         guard = guard or _guard(response, body)
             finally:
                 if guard:
                     guard.cancel()
                 response.close()
-        return good_answer(response, bytes(body.content))
+        return good_answer(response, body.content)
 
 
 class AsyncGatewayClient(httpx.AsyncClient):
@@ -98,18 +99,20 @@ class AsyncGatewayClient(httpx.AsyncClient):
     async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Send a request and read its answer, within the attempt's deadline."""
         with _our_errors(self, request):
-            request.extensions["timeout"] = {}
-            async with asyncio.timeout(current_attempt.get().deadline - time.monotonic()):
-                options["stream"] = True
+            left = current_attempt.get().deadline - time.monotonic()
+            # Half of it for the connection and half for TLS: httpcore closes neither that is cancelled midway.
+            request.extensions["timeout"] = {"connect": max(left / 2, 0.001)}
+            options["stream"] = True
+            # Closed out of the timeout: a close that is cancelled leaves the connection in the pool for ever.
+            async with AsyncExitStack() as closing, asyncio.timeout(left):
                 response = await super().send(request, **options)
-                try:
-                    body = _Body()
-                    if not _is_compressed(response):
-                        async for chunk in response.aiter_bytes():
-                            body.add(chunk)
-                finally:
-                    await response.aclose()
-        return good_answer(response, bytes(body.content))
+                closing.push_async_callback(response.aclose)
+                body = _Body()
+                if not _is_compressed(response):
+                    async for chunk in response.aiter_bytes():
+                        if not body.takes(chunk):
+                            break
+        return good_answer(response, body.content)
 
 
 @lru_cache(maxsize=1024)  # a URL for each customer, if they are named
@@ -136,17 +139,16 @@ class _TimeLeft(dict[str, float]):
 
 
 class _Body:
-    """The bytes of an answer as they come in, refused when they are too many or too slow."""
+    """The bytes of an answer as they come in, refused when they are too slow, and taken up to one too many."""
 
     def __init__(self) -> None:
-        self.content = bytearray()
+        self.content = b""
 
-    def add(self, chunk: bytes) -> None:
-        self.content += chunk
-        if len(self.content) > _MOST_BYTES:
-            raise errors.InvalidResponseError("The gateway's answer is larger than 1 MiB and was not read to its end.")
+    def takes(self, chunk: bytes) -> bool:
         if time.monotonic() > current_attempt.get().deadline:
             raise TimeoutError
+        self.content = (self.content + chunk)[: MOST_BYTES + 1]
+        return len(self.content) <= MOST_BYTES
 
 
 def _guard(response: httpx.Response, body: _Body) -> threading.Timer | None:
@@ -186,7 +188,10 @@ def _our_errors(client: httpx.Client | httpx.AsyncClient, request: httpx.Request
         raise
     except Exception as error:  # noqa: BLE001 (a closed event loop, a name that is no name: no answer, all of them)
         # Named anew, without its frames and its request: they hold the signed headers, and its text may hold an answer.
-        what = errors.redact(str(error)) or type(error).__name__
+        text = str(error)
+        # h11 quotes the answer behind what is wrong with it.
+        text = _QUOTE.split(text)[0] if isinstance(error, httpx.ProtocolError) else text
+        what = errors.redact(text) or type(error).__name__
         kind = type(error) if type(error).__module__ == "httpx" else Exception
         cause = kind(what)
         is_late = isinstance(error, httpx.TimeoutException | TimeoutError) or time.monotonic() >= attempt.deadline

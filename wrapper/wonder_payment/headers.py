@@ -8,6 +8,9 @@ from email.utils import parsedate_to_datetime
 
 __all__ = ["clock_difference", "http_date", "retry_after"]
 
+# Seconds; the system's own sleep has an end, too.
+_LONGEST = 1e9
+
 
 def http_date(value: str | None) -> datetime | None:
     """Return an HTTP date in UTC; None where there is none or it can't be read."""
@@ -19,7 +22,7 @@ def http_date(value: str | None) -> datetime | None:
 
 
 def retry_after(value: str | None, *, date: str | None, now: float) -> float | None:
-    """Return the seconds a ``Retry-After`` asks for, at least 0; None where there is none or it can't be read.
+    """Return the seconds a ``Retry-After`` asks for, from 0 to a billion; None where there is none that can be read.
 
     Args:
         value: The ``Retry-After`` header: seconds, or an HTTP date.
@@ -28,11 +31,11 @@ def retry_after(value: str | None, *, date: str | None, now: float) -> float | N
     """
     seconds = (value or "").strip()
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", seconds):
-        return float(seconds)
+        return min(float(seconds), _LONGEST)
     until = http_date(value)
     if until is None:
         return None
-    return max(0.0, (until - (http_date(date) or datetime.fromtimestamp(now, UTC))).total_seconds())
+    return min(_LONGEST, max(0.0, (until - (http_date(date) or datetime.fromtimestamp(now, UTC))).total_seconds()))
 
 
 def clock_difference(date: str | None, *, now: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import attrs
 
@@ -24,7 +24,8 @@ def number(name: str, value: object, *, least: float = 0.0, most: float = 1e9, a
     Raises:
         ConfigurationError: It is not; the message names the setting.
     """
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+    kind = type(value)  # what it says it is, a mock may
+    is_number = issubclass(kind, int | float) and kind is not bool and least <= cast("float", value) <= most
     if not is_number or (above and value == least):
         bounds = f"{'above' if above else 'from'} {least:g} up to {most:,.10g}"
         raise ConfigurationError(f"{name} must be a number {bounds}.")
@@ -37,7 +38,7 @@ def whole_number(name: str, value: object, **bounds: Any) -> None:
         ConfigurationError: It is not; the message names the setting.
     """
     number(name, value, **bounds)
-    if not isinstance(value, int):
+    if not issubclass(type(value), int):
         raise ConfigurationError(f"{name} must be a whole number.")
 
 

@@ -20,7 +20,7 @@ import secrets
 import string
 import time
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import httpx
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -29,8 +29,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from .config import checked_app_id, checked_origin
-from .errors import ConfigurationError
+from .config import checked_app_id, checked_origin, plain_text
+from .errors import SEALED, ConfigurationError
 from .headers import clock_difference
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ def verify(
     return True
 
 
+@SEALED
 def load_private_key(key: str | bytes | RSAPrivateKey, passphrase: str | bytes | None = None) -> RSAPrivateKey:
     """Return the RSA private key in a PEM.
 
@@ -118,18 +119,18 @@ def load_private_key(key: str | bytes | RSAPrivateKey, passphrase: str | bytes |
     Raises:
         ConfigurationError: It is anything else. The message says what was wrong and quotes nothing of it.
     """
-    if isinstance(key, RSAPrivateKey):
-        return key
-    if not isinstance(key, str | bytes):
-        raise ConfigurationError(f"The private key must be a PEM or an RSAPrivateKey, not {type(key).__name__}.")
-    if not isinstance(passphrase, str | bytes | None):
+    pem, password = _bytes(key), _bytes(passphrase)
+    if passphrase is not None and password is None:
         raise ConfigurationError(f"The passphrase must be text or bytes, not {type(passphrase).__name__}.")
-    pem, password = _bytes(key).strip(), _bytes(passphrase or b"") or None
+    if issubclass(type(key), RSAPrivateKey):
+        return cast("RSAPrivateKey", key)
+    if pem is None:
+        raise ConfigurationError(f"The private key must be a PEM or an RSAPrivateKey, not {type(key).__name__}.")
     problem = _problem_with(pem)
     loaded = None
     if problem is None:
         try:
-            loaded = load_pem_private_key(pem, password)
+            loaded = load_pem_private_key(pem.strip(), password or None)
         except TypeError:
             problem = "is not encrypted: give no passphrase" if password else "is encrypted: give its passphrase"
         except (ValueError, UnsupportedAlgorithm):
@@ -142,8 +143,11 @@ def load_private_key(key: str | bytes | RSAPrivateKey, passphrase: str | bytes |
     raise ConfigurationError(f"The private key {problem}. Wanted is what `{made_by}` makes.")
 
 
-def _bytes(text: str | bytes) -> bytes:
-    return text.encode(errors="replace") if isinstance(text, str) else text
+def _bytes(value: object) -> bytes | None:
+    text = plain_text(value)
+    if text is not None:
+        return text.encode(errors="replace")
+    return cast("bytes", value) if issubclass(type(value), bytes) else None
 
 
 def _problem_with(pem: bytes) -> str | None:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 import attrs
 from tenacity import Future, RetryCallState, stop_before_delay
 
-from .call import tell
 from .config import checked_listener
-from .errors import APIError, ConfigurationError, StillPendingError, redact
+from .errors import APIError, ConfigurationError, StillPendingError, redact, tell
 from .retry import PollPolicy, is_transient, number
 
 if TYPE_CHECKING:
@@ -75,9 +74,10 @@ class Wait:
         seen = cast("Future", state.outcome)
         self.polls += 1
         self.attempts += self.look.attempts
-        self.failure = seen.exception()
-        if self.failure:
-            return is_transient(self.failure)
+        failure = self.failure = seen.exception()
+        if failure:
+            is_the_looks = failure is self.look.failure  # or has on_retry raised it?
+            return is_the_looks and is_transient(failure)
         self.token = token = cast("PaymentToken", seen.result())
         tell(self.on_poll, token)
         return token.is_pending

@@ -1,0 +1,507 @@
+"""One client in many threads, processes and event loops; what is left of one that nobody closed; what can be pickled.
+
+Forking and leaving the interpreter happen in programs of their own. They talk to the test's gateway, which gives each
+token a card of its own, so that an answer to somebody else's question shows.
+"""
+
+import asyncio
+import contextlib
+import copy
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from conftest import Caller
+from wonder_payment import (
+    AsyncWonderClient,
+    Card,
+    NetworkError,
+    NotFoundError,
+    PaymentToken,
+    PollPolicy,
+    RetryPolicy,
+    ServerError,
+    StillPendingError,
+    WonderClient,
+    WonderError,
+)
+from wonder_payment.simulator import Fault, SimulatedGateway
+
+THREADS = 32
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system can't fork")
+
+
+def cards(gateway: SimulatedGateway, count: int) -> dict[str, str]:
+    """New tokens, each with the last four digits of its card."""
+    digits = [f"{number:04}" for number in range(count)]
+    return {gateway.add_token(states=["success"], card={"number": f"411111******{last}"}): last for last in digits}
+
+
+def start(gateway: SimulatedGateway, program: str, *flags: str, tokens: dict[str, str]) -> subprocess.Popen[str]:
+    """Start a program that has the settings in its environment, and the tokens with their cards as arguments."""
+    return subprocess.Popen(
+        [sys.executable, *flags, "-c", PRELUDE + program, *(f"{token}={last}" for token, last in tokens.items())],
+        env={**os.environ, **gateway.environ},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def end(process: subprocess.Popen[str]) -> list[str]:
+    """The lines that a program prints, if it ends well and has nothing to complain of."""
+    try:
+        output, complaints = process.communicate(timeout=60)
+    finally:
+        # And its children, should they hang.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert (complaints, process.returncode) == ("", 0)
+    return output.splitlines()
+
+
+def run(gateway: SimulatedGateway, program: str, *flags: str, count: int = 4) -> list[str]:
+    return end(start(gateway, program, *flags, tokens=cards(gateway, count)))
+
+
+# Forking beside threads is what these programs are about, and what Python 3.12 and newer warn of.
+PRELUDE = """
+import asyncio, gc, os, sys, threading, time, warnings
+warnings.filterwarnings("ignore", ".*fork", DeprecationWarning)
+import wonder_payment
+from wonder_payment import AsyncWonderClient, RetryPolicy, WonderClient, WonderError
+
+CARDS = dict(argument.split("=") for argument in sys.argv[1:])
+TOKENS = list(CARDS)
+ONCE = RetryPolicy.never()
+
+def check(wonder, tokens=TOKENS, times=1):
+    for token in tokens * times:
+        answer = wonder.check_token(token)
+        assert (answer.token, answer.card.last4) == (token, CARDS[token]), answer
+
+async def check_async(wonder, tokens=TOKENS):
+    answers = await asyncio.gather(*map(wonder.check_token, tokens))
+    assert [(answer.token, answer.card.last4) for answer in answers] == [(token, CARDS[token]) for token in tokens]
+
+def fork(work):
+    child = os.fork()
+    if not child:
+        work()
+        sys.exit(0)
+    return child
+
+def join(children):
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * len(children)
+
+def descriptors():
+    gc.collect()
+    return len(os.listdir("/dev/fd"))
+"""
+
+
+# Threads
+
+
+def test_each_of_32_threads_gets_the_answers_to_its_own_questions(gateway: SimulatedGateway) -> None:
+    mine = list(cards(gateway, THREADS).items())
+    together = threading.Barrier(THREADS)
+
+    def ask(token: str, last: str) -> bool:
+        together.wait(30)
+        answers = [wonder.check_token(token) for _ in range(5)]
+        return all(answer.token == token and answer.card and answer.card.last4 == last for answer in answers)
+
+    with gateway.client(timeout=30.0, retry=RetryPolicy.never()) as wonder, ThreadPoolExecutor(THREADS) as threads:
+        assert list(threads.map(ask, *zip(*mine, strict=True))) == [True] * THREADS
+    assert len(gateway.requests) == 5 * THREADS
+    assert len({request.nonce for request in gateway.requests}) == 5 * THREADS
+
+
+def test_a_thread_whose_call_fails_disturbs_no_other(gateway: SimulatedGateway) -> None:
+    tokens = list(cards(gateway, 8))
+    for token in tokens[::2]:
+        gateway.inject(Fault(broken="reset in the middle", times=5), token=token)
+    together = threading.Barrier(len(tokens))
+
+    def ask(token: str) -> list[str]:
+        together.wait(30)
+        seen: list[str] = []
+        for _ in range(5):
+            try:
+                seen.append(wonder.check_token(token).token)
+            except NetworkError:
+                seen.append("lost")
+        return seen
+
+    with gateway.client(timeout=30.0, retry=RetryPolicy.never()) as wonder, ThreadPoolExecutor(len(tokens)) as threads:
+        seen = dict(zip(tokens, threads.map(ask, tokens), strict=True))
+    assert seen == {token: ["lost" if token in tokens[::2] else token] * 5 for token in tokens}
+
+
+# Processes
+
+
+@needs_fork
+def test_a_client_used_before_a_fork_answers_parent_and_children_at_once(gateway: SimulatedGateway) -> None:
+    program = """
+wonder = WonderClient.from_env(retry=ONCE)
+check(wonder)
+children = [fork(lambda: check(wonder, times=5)) for _ in range(4)]
+check(wonder, times=5)
+join(children)
+check(wonder)
+"""
+    run(gateway, program)
+    assert len(gateway.requests) == (1 + 5 * 4 + 5 + 1) * 4
+    assert len({request.nonce for request in gateway.requests}) == len(gateway.requests)
+
+
+@needs_fork
+def test_a_client_that_a_child_makes_use_of_first_works_in_all(gateway: SimulatedGateway) -> None:
+    run(
+        gateway,
+        """
+wonder = WonderClient.from_env(retry=ONCE)
+join([fork(lambda: check(wonder)), fork(lambda: check(wonder))])
+check(wonder)
+""",
+    )
+
+
+@needs_fork
+def test_a_child_that_closes_the_client_leaves_its_parents_open(gateway: SimulatedGateway) -> None:
+    program = """
+wonder = WonderClient.from_env(retry=ONCE)
+check(wonder)
+
+def close_unused():
+    wonder.close()
+
+def use_and_close():
+    with wonder:
+        check(wonder)
+    try:
+        wonder.check_token(TOKENS[0])
+    except WonderError as error:
+        assert "closed" in str(error)
+    else:
+        sys.exit("open")
+
+for work in (close_unused, use_and_close):
+    join([fork(work)])
+    check(wonder)
+"""
+    run(gateway, program)
+
+
+@needs_fork
+def test_grandchildren_work_as_children_do(gateway: SimulatedGateway) -> None:
+    run(
+        gateway,
+        """
+wonder = WonderClient.from_env(retry=ONCE)
+check(wonder)
+
+def child():
+    check(wonder)
+    children = [fork(lambda: check(wonder)), fork(lambda: check(wonder))]
+    check(wonder)
+    join(children)
+
+join([fork(child)])
+""",
+    )
+
+
+ASKING = {
+    "a client": "wonder = WonderClient.from_env(retry=ONCE)",
+    "the one-liner": "wonder = wonder_payment",
+}
+ASKED_WITH = pytest.mark.parametrize("made", ASKING.values(), ids=ASKING)
+
+
+@needs_fork
+@ASKED_WITH
+def test_a_fork_while_another_thread_is_in_the_middle_of_a_call_harms_neither(
+    gateway: SimulatedGateway, made: str
+) -> None:
+    tokens = cards(gateway, 4)
+    slow = next(iter(tokens))
+    gateway.inject(Fault(delay=1.0), token=slow)
+    program = """
+check(wonder, TOKENS[1:])
+asking = threading.Thread(target=lambda: (check(wonder, TOKENS[:1]), print("answered")))
+asking.start()
+sys.stdin.readline()
+children = [fork(lambda: check(wonder, TOKENS[1:], times=3)) for _ in range(3)]
+check(wonder, TOKENS[1:])
+join(children)
+asking.join()
+check(wonder)
+"""
+    process = start(gateway, f"{made}\n{program}", tokens=tokens)
+    while process.poll() is None and not any(request.token == slow for request in gateway.requests):
+        time.sleep(0.001)
+    assert process.stdin
+    process.stdin.write("fork\n")
+    assert end(process) == ["answered"]
+
+
+@needs_fork
+def test_an_async_client_used_before_a_fork_answers_parent_and_children_at_once(gateway: SimulatedGateway) -> None:
+    run(
+        gateway,
+        """
+wonder = AsyncWonderClient.from_env(retry=ONCE)
+asyncio.run(check_async(wonder))
+children = [fork(lambda: asyncio.run(check_async(wonder, TOKENS * 3))) for _ in range(4)]
+asyncio.run(check_async(wonder, TOKENS * 3))
+join(children)
+""",
+    )
+
+
+# Event loops
+
+
+def test_one_async_client_serves_several_loops_one_after_the_other(gateway: SimulatedGateway) -> None:
+    program = """
+wonder = AsyncWonderClient.from_env(retry=ONCE)
+for _ in range(5):
+    asyncio.run(check_async(wonder))
+
+async def close():
+    await wonder.aclose()
+    try:
+        await wonder.check_token(TOKENS[0])
+    except WonderError as error:
+        print(error)
+
+asyncio.run(close())
+"""
+    (told,) = run(gateway, program)
+    assert "closed" in told
+
+
+def test_one_async_client_serves_a_loop_that_goes_on_after_another_has_ended(gateway: SimulatedGateway) -> None:
+    run(
+        gateway,
+        """
+wonder = AsyncWonderClient.from_env(retry=ONCE)
+with asyncio.Runner() as outer:
+    outer.run(check_async(wonder))
+    thread = threading.Thread(target=lambda: asyncio.run(check_async(wonder)))
+    thread.start()
+    thread.join()
+    outer.run(check_async(wonder))
+    outer.run(wonder.aclose())
+""",
+    )
+
+
+def test_one_async_client_serves_two_loops_in_two_threads_at_once(gateway: SimulatedGateway) -> None:
+    program = """
+wonder = AsyncWonderClient.from_env(retry=ONCE)
+together = threading.Barrier(2)
+
+async def ask():
+    for _ in range(10):
+        together.wait(30)
+        await check_async(wonder)
+    sys.stdout.write("answered\\n")
+
+threads = [threading.Thread(target=asyncio.run, args=[ask()]) for _ in range(2)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+asyncio.run(wonder.aclose())
+"""
+    assert run(gateway, program) == ["answered", "answered"]
+    assert len(gateway.requests) == 2 * 10 * 4
+
+
+def test_closing_an_async_client_in_a_loop_that_never_used_it_closes_it(gateway: SimulatedGateway) -> None:
+    async def ask(wonder: AsyncWonderClient) -> None:
+        await wonder.check_token("00000000-0000-4000-8000-000000000001")
+
+    wonder = gateway.async_client()
+    asyncio.run(wonder.aclose())
+    with pytest.raises(WonderError, match="closed"):
+        asyncio.run(ask(wonder))
+    assert gateway.requests == []
+
+
+# Clients that nobody closes
+
+UNCLOSED = """
+class Service:
+    pass
+
+def drop():
+    wonder = {made}
+    {use}
+
+def drop_in_a_cycle():
+    service = Service()
+    service.itself, service.wonder = service, {made}
+    wonder = service.wonder
+    {use}
+
+drop()
+drop_in_a_cycle()
+gc.collect()
+never_used = {made}
+wonder = {made}
+{use}
+"""
+
+
+@pytest.mark.parametrize("flags", [(), ("-X", "dev", "-W", "error")], ids=["by default", "-X dev -W error"])
+def test_clients_that_nobody_closes_are_quiet_when_dropped_and_at_the_interpreters_end(
+    gateway: SimulatedGateway, flags: tuple[str, ...]
+) -> None:
+    run(gateway, UNCLOSED.format(made="WonderClient.from_env(retry=ONCE)", use="check(wonder)"), *flags)
+
+
+def test_async_clients_that_nobody_closes_are_quiet_by_default(gateway: SimulatedGateway) -> None:
+    use = "asyncio.run(check_async(wonder))"
+    run(gateway, UNCLOSED.format(made="AsyncWonderClient.from_env(retry=ONCE)", use=use))
+
+
+def test_a_client_that_a_daemon_thread_uses_at_the_interpreters_end_is_quiet(gateway: SimulatedGateway) -> None:
+    token = "00000000-0000-4000-8000-000000000011"  # never answers
+    program = f"""
+wonder = WonderClient.from_env(retry=ONCE)
+threading.Thread(target=wonder.check_token, args=["{token}"], daemon=True).start()
+sys.stdin.readline()
+"""
+    process = start(gateway, program, tokens={})
+    while process.poll() is None and not gateway.requests:
+        time.sleep(0.001)
+    assert process.stdin
+    process.stdin.write("end\n")
+    assert end(process) == []
+
+
+def test_an_async_client_dropped_while_its_loop_runs_is_quiet(gateway: SimulatedGateway) -> None:
+    run(
+        gateway,
+        """
+async def main():
+    wonder = AsyncWonderClient.from_env(retry=ONCE)
+    await check_async(wonder)
+    del wonder
+    gc.collect()
+    await asyncio.sleep(0.05)
+
+asyncio.run(main())
+""",
+    )
+
+
+DROPPING = {
+    "a client": "check(WonderClient.from_env(retry=ONCE, private_key=key), TOKENS[:1])",
+    "an async client": "asyncio.run(check_async(AsyncWonderClient.from_env(retry=ONCE, private_key=key), TOKENS[:1]))",
+    "the loops of one async client": "asyncio.run(check_async(lasting, TOKENS[:1]))",
+}
+
+
+@pytest.mark.parametrize("step", DROPPING.values(), ids=DROPPING)
+def test_what_50_leave_behind_is_no_file_descriptor(gateway: SimulatedGateway, step: str) -> None:
+    program = f"""
+from wonder_payment.signing import load_private_key
+key = load_private_key(os.environ.pop("WONDER_PRIVATE_KEY").replace("\\\\n", "\\n"))
+lasting = AsyncWonderClient.from_env(retry=ONCE, private_key=key)
+{step}
+before = descriptors()
+for _ in range(50):
+    {step}
+print(descriptors() - before)
+"""
+    (growth,) = run(gateway, program)
+    assert int(growth) <= 0
+
+
+# What can be pickled
+
+WAYS: dict[str, Callable[[Any], Any]] = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    **{
+        f"pickle {protocol}": lambda thing, protocol=protocol: pickle.loads(pickle.dumps(thing, protocol))  # noqa: S301
+        for protocol in range(pickle.HIGHEST_PROTOCOL + 1)
+    },
+}
+IN_EVERY_WAY = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+
+
+@IN_EVERY_WAY
+def test_a_client_is_not_copied_and_says_what_to_do(caller: Caller, way: Callable[[Any], Any]) -> None:
+    client = caller.make()
+    with pytest.raises(TypeError, match=r"process.*from_env") as caught:
+        way(client)
+    assert type(client).__name__ in str(caught.value)
+    if isinstance(client, WonderClient):
+        client.close()
+
+
+@IN_EVERY_WAY
+@pytest.mark.parametrize(
+    "thing",
+    [
+        RetryPolicy(),
+        RetryPolicy(max_attempts=7, max_elapsed=60.0, backoff_initial=0.1, backoff_max=2.0, jitter=0.5),
+        RetryPolicy.never(),
+        PollPolicy(),
+        PollPolicy(shortest=0.1, longest=9.0, growth=0.0, jitter=0.0),
+        Card(),
+        Card(number="411111******1111", exp_month="12", exp_year="30", holder_name="SAM SAMPLE", brand="visa"),
+        PaymentToken(token="t", token_type="CreditCard", state="success", is_default=True, extra={"a": [1, {}]}),
+        PaymentToken(
+            token="t", token_type="new", state="new", is_default=False, card=Card(brand="jcb"), error_code="e"
+        ),
+    ],
+    ids=lambda thing: type(thing).__name__,
+)
+def test_what_goes_between_processes_comes_back_equal(thing: object, way: Callable[[Any], Any]) -> None:
+    again = way(thing)
+    assert again == thing
+    assert type(again) is type(thing)
+    assert repr(again) == repr(thing)
+
+
+@IN_EVERY_WAY
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (Fault(status=404), NotFoundError),
+        (Fault(status=503), ServerError),
+        (Fault(broken="reset before"), NetworkError),
+        (None, StillPendingError),
+    ],
+    ids=str,
+)
+def test_what_a_call_raises_comes_back_from_another_process_with_all_it_carries(
+    caller: Caller, gateway: SimulatedGateway, fault: Fault | None, kind: type[WonderError], way: Callable[[Any], Any]
+) -> None:
+    if fault:
+        gateway.inject(fault)
+    token = gateway.add_token()
+    with pytest.raises(kind) as caught:
+        caller.check(token) if fault else caller.wait(token, timeout=0.05)
+    again = way(caught.value)
+    assert type(again) is kind
+    assert (str(again), vars(again)) == (str(caught.value), vars(caught.value))
