@@ -24,7 +24,10 @@ if __name__ == "__main__":
     sys.exit(subprocess.run([scripts / "python", "-m", "nox", "-f", __file__, *sys.argv[1:]], check=False).returncode)
 
 import difflib
+import json
+import shlex
 import shutil
+import sqlite3
 
 import nox
 
@@ -34,6 +37,26 @@ PYTHONS = [
     for classifier in PROJECT["project"]["classifiers"]
     if (version := classifier.removeprefix("Programming Language :: Python :: ")).startswith("3.")
 ]
+
+# Each module that is changed, and the tests that are to notice: fast ones, and enough of them.
+_BOTH_CLIENTS = (
+    "good_answer or transport_is or nobody_expects or nowhere or closed_while or ctrl_c or request_is_the_contracts or "
+    "compressed or large or 1_mib or redirect_is or no_proxy or each_step or whole_timeout or "
+    "just_started or thread_that or no_thread or quoted or (budget_when and (not async or before))"
+)
+MUTATED = {
+    "signing": ["tests/test_signing.py"],
+    "retry": [
+        "tests/test_config.py",
+        "tests/test_wait.py",
+        "tests/test_retry.py",
+        "-k",
+        "(policy or delay or test_retry) and not async",
+    ],
+    "gateway": ["tests/test_check.py", "tests/test_simulator.py", "tests/test_wait.py", "-k", _BOTH_CLIENTS],
+    "answer": ["tests/test_check.py", "-k", "not async and (not error_status or Nope)"],
+    "token": ["tests/test_token.py", "tests/test_check.py", "-k", "test_token or good"],
+}
 
 nox.options.default_venv_backend = "virtualenv"
 nox.options.error_on_external_run = True
@@ -95,7 +118,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types, of the wrapper and of a user's code (mypy --strict, basedpyright)."""
-    _install_wheel(session, "cli,simulator", *_group("types"))
+    _install_wheel(session, "aiohttp,cli,simulator", *_group("types"))
     session.run("mypy", "wrapper")
     # A process of its own: here the package is the installed one, as for a user.
     session.run("mypy", "tests/typing")
@@ -105,7 +128,7 @@ def types(session: nox.Session) -> None:
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """Run the tests against the built wheel; what stands behind -- goes to pytest."""
-    _install_wheel(session, "cli,simulator", *_group("tests"))
+    _install_wheel(session, "aiohttp,cli,simulator", *_group("tests"))
     session.run("coverage", "run", "-m", "pytest", *session.posargs)
 
 
@@ -118,14 +141,14 @@ def tests_lowest(session: nox.Session) -> None:
         for requirements in (project["dependencies"], *project["optional-dependencies"].values())
         for requirement in requirements
     ]
-    _install_wheel(session, "cli,simulator", *_group("tests"), *lowest)
+    _install_wheel(session, "aiohttp,cli,simulator", *_group("tests"), *lowest)
     session.run("pytest", *session.posargs)
 
 
 @nox.session
 def faults(session: nox.Session) -> None:
     """Play every fault of tests/faults/matrix.py in real time; writes docs/faults.md."""
-    _install_wheel(session, "cli,simulator", *_group("tests"))
+    _install_wheel(session, "aiohttp,cli,simulator", *_group("tests"))
     session.run("python", "-m", "faults.write_matrix", env={"PYTHONPATH": "tests"})
 
 
@@ -137,11 +160,60 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+@nox.parametrize("module", list(MUTATED))
+def mutation(session: nox.Session, module: str) -> None:
+    """Change a module in many small ways, and fail if the tests notice less than 90 % of them (cosmic-ray)."""
+    # What is changed is the installed copy; the next run installs it anew.
+    _install_wheel(session, "cli,simulator", *_group("tests"), *_group("mutation"))
+    find = "import wonder_payment; print(wonder_payment.__path__[0])"
+    package = Path(str(session.run("python", "-c", find, silent=True)).strip())
+    folder = Path(session.create_tmp())
+    config, results = folder / "cosmic-ray.toml", folder / "results.sqlite"
+    results.unlink(missing_ok=True)
+    command = shlex.join(["python", "-m", "pytest", "-q", "-x", "--tb=no", "-p", "no:cacheprovider", *MUTATED[module]])
+    settings = PROJECT["tool"]["mutation"]
+    config.write_text(
+        "[cosmic-ray]\n"
+        f"module-path = {json.dumps(str(package / f'{module}.py'))}\n"
+        f"timeout = {settings['timeout']}\n"
+        f"test-command = {json.dumps(command)}\n"
+        'distributor.name = "local"\n'
+        f"filters.operators-filter.exclude-operators = {json.dumps(settings['exclude-operators'])}\n"
+    )
+    session.run("cosmic-ray", "init", str(config), str(results))
+    session.run("cosmic-ray", "baseline", str(config))
+    session.run("cr-filter-operators", str(results), str(config))
+    session.run("cosmic-ray", "exec", str(config), str(results))
+    session.run("cr-report", "--surviving-only", "--show-diff", str(results))
+    # cr-rate counts what was left out among the killed.
+    with sqlite3.connect(results) as connection:
+        counts = dict(connection.execute("SELECT test_outcome, count(*) FROM work_results GROUP BY 1"))
+    tried = sum(count for outcome, count in counts.items() if outcome)
+    session.log(f"{module}: {counts.get('KILLED', 0)} of {tried} mutants killed")
+    if counts.get("KILLED", 0) < 0.9 * tried:
+        session.error("Less than 90 % of the mutants were killed.")
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Check 200,000 tokens with faults among them, and see that nothing is lost or left over; writes docs/soak.md."""
+    _install_wheel(session, "simulator", *_group("soak"))
+    session.run("python", "benchmarks/soak.py", *session.posargs)
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """Put the coverage of all `tests` sessions together and fail under the bound in pyproject.toml."""
     session.install("coverage")
     session.run("coverage", "combine")
     session.run("coverage", "report")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Compare with what people write by hand, side by side; writes benchmarks/RESULTS.md and its chart."""
+    _install_wheel(session, "aiohttp,cli", *_group("bench"))
+    session.run("python", "benchmarks/bench.py", *session.posargs)
 
 
 @nox.session

@@ -5,6 +5,7 @@ import gzip
 import json
 import math
 import re
+import threading
 import time
 import traceback
 from email.utils import formatdate
@@ -352,7 +353,8 @@ def test_a_failure_of_the_transport_is_a_network_error(
 class OddError(Exception):
     """One that can't be made anew with a text alone."""
 
-    def __init__(self, _text: str, _more: int) -> None: ...
+    def __init__(self, text: str, _more: int) -> None:
+        super().__init__(text)
 
 
 @pytest.mark.parametrize(
@@ -419,6 +421,39 @@ def test_each_step_of_an_attempt_has_the_seconds_that_are_left_and_connecting_a_
 def test_an_attempt_may_take_its_whole_timeout(caller: Caller, gateway: SimulatedGateway, fault: Fault) -> None:
     gateway.inject(fault)
     assert caller.check(gateway.add_token(), timeout=30.0).is_pending
+
+
+@pytest.mark.parametrize("fault", [Fault(delay=0.5), Fault(drip=0.003)], ids=["late", "dripping"])
+def test_a_machine_that_has_just_started_waits_as_long(
+    caller: Caller, gateway: SimulatedGateway, clock: Clock, fault: Fault
+) -> None:
+    clock.skip(0.05 - time.monotonic())
+    gateway.inject(fault)
+    assert caller.check(gateway.add_token(), timeout=30.0).is_pending
+
+
+def test_an_answer_that_is_all_there_needs_no_thread(
+    caller: Caller, gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(threading, "Timer")
+    assert caller.check(gateway.add_token()).is_pending
+
+
+def test_the_thread_that_guards_a_dripping_answer_keeps_no_process_from_exiting(
+    gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[threading.Timer] = []
+
+    class Timer(threading.Timer):
+        def start(self) -> None:
+            made.append(self)
+            super().start()
+
+    monkeypatch.setattr(threading, "Timer", Timer)
+    gateway.inject(Fault(drip=0.001))
+    with gateway.client() as wonder:
+        assert wonder.check_token(gateway.add_token()).is_pending
+    assert [timer.daemon for timer in made] == [True]
 
 
 def test_a_client_closed_while_it_asks_says_so(caller: Caller, httpx_mock: HTTPXMock) -> None:

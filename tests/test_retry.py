@@ -1,6 +1,7 @@
 """Retrying, without a single real sleep: see the clock in conftest.py."""
 
 import logging
+import re
 from email.utils import formatdate
 from typing import Any
 
@@ -11,9 +12,11 @@ from pytest_httpx import HTTPXMock
 from test_check import envelope
 from wonder_payment import (
     APIError,
+    ConfigurationError,
     InvalidResponseError,
     NetworkError,
     PaymentToken,
+    PollPolicy,
     RateLimitError,
     RetryPolicy,
     ServerError,
@@ -120,14 +123,14 @@ def test_retry_after_is_honoured_and_never_below_the_backoff(
     assert clock.slept == [slept]
 
 
-@pytest.mark.parametrize("retry_after", ["30", "3600", "9" * 400])
+@pytest.mark.parametrize(("retry_after", "seconds"), [("30", 30.0), ("3600", 3600.0), ("9" * 400, 1e9)])
 def test_a_retry_after_that_does_not_fit_ends_the_call_at_once(
-    caller: Caller, httpx_mock: HTTPXMock, clock: Clock, retry_after: str
+    caller: Caller, httpx_mock: HTTPXMock, clock: Clock, retry_after: str, seconds: float
 ) -> None:
     play(httpx_mock, status(429, Retry_After=retry_after))
     with pytest.raises(RateLimitError, match="asked again in") as caught:
         caller.check()
-    assert caught.value.retry_after == float(retry_after)
+    assert caught.value.retry_after == seconds
     assert clock.slept == []
 
 
@@ -143,6 +146,36 @@ def test_the_budget_is_never_slept_past(caller: Caller, httpx_mock: HTTPXMock, c
 def test_backoff_stops_growing_at_its_maximum() -> None:
     policy = RetryPolicy(backoff_initial=1.0, backoff_max=5.0, jitter=0.0)
     assert [policy.delay(None, attempt) for attempt in (1, 2, 3, 4, 5, 5_000)] == [1, 2, 4, 5, 5, 5]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("max_attempts", 0, "max_attempts must be a number from 1 up to 1,000,000,000."),
+        ("max_elapsed", 0, "max_elapsed must be a number above 0 up to 1,000,000,000."),
+        ("backoff_max", 1e9 + 1, "backoff_max must be a number from 0 up to 1,000,000,000."),
+        ("jitter", 1.5, "jitter must be a number from 0 up to 1."),
+    ],
+)
+def test_a_value_out_of_its_bounds_is_told_the_bounds(field: str, value: float, told: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(told)):
+        RetryPolicy(**{field: value})  # type: ignore[arg-type]
+
+
+def test_a_bound_is_in_bounds() -> None:
+    assert RetryPolicy(backoff_max=1e9).backoff_max == 1e9
+    assert PollPolicy(jitter=0.99).jitter == 0.99
+    assert PollPolicy(shortest=2.0, longest=2.0).longest == 2.0
+
+
+def test_a_poll_policy_has_the_documented_defaults() -> None:
+    assert PollPolicy() == PollPolicy(shortest=0.6, longest=3.0, growth=0.35, jitter=0.1)
+
+
+@pytest.mark.parametrize("kind", [RetryPolicy, PollPolicy])
+def test_a_policy_takes_its_fields_by_name_alone(kind: type) -> None:
+    with pytest.raises(TypeError, match="positional"):
+        kind(1)
 
 
 @pytest.mark.parametrize(("jitter", "least"), [(1.0, 0.0), (0.25, 3.0)])

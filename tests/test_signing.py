@@ -4,11 +4,14 @@ import asyncio
 import base64
 import json
 import re
+import secrets
+import string
 import time
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
+from email.utils import format_datetime, formatdate
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,7 +31,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 from wonder_payment import ConfigurationError
-from wonder_payment.signing import SCHEME, WonderAuth, load_private_key, sign, string_to_sign, verify
+from wonder_payment.signing import SCHEME, WonderAuth, load_private_key, new_nonce, sign, string_to_sign, verify
 
 VECTORS = json.loads((Path(__file__).parent / "vectors" / "signing.json").read_text(encoding="utf-8"))
 
@@ -188,6 +191,12 @@ def test_the_string_to_sign_of_a_malformed_credential_is_a_value_error(credentia
         string_to_sign(**{**SIGNED, "credential": credential})
 
 
+@pytest.mark.parametrize("scheme", ["", "Wonder-RSA-SHA128", "Wonder-RSA-SHA512", "wonder-rsa-sha256"])
+def test_the_string_to_sign_of_another_scheme_is_a_value_error(scheme: str) -> None:
+    with pytest.raises(ValueError, match=f"scheme is not {SCHEME}"):
+        string_to_sign(**{**SIGNED, "credential": f"{APP_ID}/{TIME}/{scheme}"})
+
+
 # The private key
 
 
@@ -212,9 +221,14 @@ def test_an_empty_passphrase_is_none(passphrase: str | bytes) -> None:
     load_private_key(pem(rsa_key()), passphrase)
 
 
-def test_a_pem_may_have_whitespace_around_it_windows_line_ends_and_text_before_it() -> None:
+def test_a_pem_may_have_whitespace_and_text_around_it_and_windows_line_ends() -> None:
     made = pem(rsa_key())
-    for variant in (b"\n\n  " + made + b"\n\n", made.replace(b"\n", b"\r\n"), b"Bag Attributes\n  a: b\n" + made):
+    for variant in (
+        b"\n\n  " + made + b"\n\n",
+        made.replace(b"\n", b"\r\n"),
+        b"Bag Attributes\n  a: b\n" + made,
+        made + certificate_pem(),
+    ):
         assert load_private_key(variant).private_numbers() == rsa_key().private_numbers()
 
 
@@ -240,6 +254,12 @@ def certificate_pem() -> bytes:
     return public_pem().replace(b"PUBLIC KEY", b"CERTIFICATE")
 
 
+def unknown_curve_pem() -> bytes:
+    p256, unknown = bytes.fromhex("2a8648ce3d030107"), bytes.fromhex("2a8648ce3d030163")
+    content = new_ec_key(SECP256R1()).private_bytes(Encoding.DER, PKCS8, NoEncryption()).replace(p256, unknown)
+    return b"-----BEGIN PRIVATE KEY-----\n" + base64.encodebytes(content) + b"-----END PRIVATE KEY-----\n"
+
+
 def der() -> bytes:
     return rsa_key().private_bytes(Encoding.DER, PKCS8, NoEncryption())
 
@@ -248,6 +268,7 @@ REFUSED_KEYS: dict[str, tuple[Callable[[], Any], Any, str]] = {
     "EC key": (lambda: pem(new_ec_key(SECP256R1())), None, "is not RSA but EC"),
     "EC key, SEC1": (lambda: pem(new_ec_key(SECP256R1()), PKCS1), None, "is not RSA but EC"),
     "EC key, encrypted": (lambda: pem(new_ec_key(SECP256R1()), passphrase=PASSPHRASE), PASSPHRASE, "not RSA but EC"),
+    "EC key, of an unknown curve": (unknown_curve_pem, None, "can't be read"),
     "Ed25519 key": (lambda: pem(Ed25519PrivateKey.generate()), None, "is not RSA but Ed25519"),
     "public key": (public_pem, None, "is a public key"),
     "public key, PKCS#1": (public_pkcs1_pem, None, "is a public key"),
@@ -472,6 +493,20 @@ def test_a_signature_that_the_request_brings_along_is_replaced(mode: str) -> Non
     assert "old" not in request.headers.values()
 
 
+def test_a_nonce_is_drawn_from_62_characters_each_as_likely_as_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    nonces: list[str] = []
+    for byte in range(256):
+        monkeypatch.setattr(secrets, "token_bytes", lambda size, byte=byte: bytes([byte] * size))
+        nonces.append(new_nonce())
+    # The 8 bytes that are more than 4 times 62 give no character at all.
+    assert Counter(nonces) == {"": 8} | {character * 16: 4 for character in string.ascii_letters + string.digits}
+
+
+def test_a_nonce_is_whole_though_two_thirds_of_the_bytes_give_no_character(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secrets, "token_bytes", lambda size: bytes([0, 255, 255] * size)[:size])
+    assert len(new_nonce()) == 16
+
+
 # Its own origin
 
 
@@ -510,6 +545,8 @@ def test_nothing_is_signed_or_sent_for_another_origin(mode: str, origin: str, ur
         ("http://127.0.0.1:80", "http://127.0.0.1/"),
         ("https://Gateway.Example", "HTTPS://gateway.EXAMPLE/"),
         ("https://gateway.example/", "https://gateway.example/a/b"),
+        ("https://gateway.example", "HTTPS://gateway.example:443/"),
+        ("http://127.0.0.1", "HTTP://127.0.0.1:80/"),
         ("http://[::1]:8000", "http://[::1]:8000/"),
     ],
 )
@@ -591,6 +628,23 @@ def test_a_refusal_by_our_own_clock_or_none_is_final(mode: str, status: int, ahe
     (response,) = sent(mode, wonder_auth(), gateway)
     assert (response.status_code, response.content) == (status, b"{}")
     assert len(gateway.requests) == 1
+
+
+@in_both_modes
+@pytest.mark.parametrize(("ahead", "signatures"), [(300, 1), (-300, 1), (301, 2), (-301, 2)])
+def test_another_clock_is_one_that_is_off_by_more_than_5_minutes(
+    mode: str, ahead: int, signatures: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_800_000_000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    requests: list[httpx.Request] = []
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return httpx.Response(401, headers={"Date": formatdate(now + ahead, usegmt=True)})
+
+    sent(mode, wonder_auth(), refuse)
+    assert len(requests) == signatures
 
 
 @in_both_modes

@@ -43,19 +43,18 @@ _ERRORS: dict[float, type[errors.APIError]] = {
 }
 
 
-def good_answer(response: httpx.Response, body: bytes) -> httpx.Response:
+def good_answer(response: httpx.Response, body: bytes | None) -> httpx.Response:
     """Return the answer if it is one the generated parser may see.
 
     Raises:
         APIError: The status, or the ``code`` in the body, tells of an error.
         InvalidResponseError: The status is good and the body is not the contract's.
     """
-    is_whole = len(body) <= MOST_BYTES
-    envelope = _json_object(body) if is_whole else None
+    envelope = None if body is None else _json_object(body)
     code = _first(envelope or {}, "code", "error_code")
     if not response.is_success:
         raise _api_error(response, envelope or {})
-    if not is_whole:
+    if body is None:
         problem = "it is larger than 1 MiB, and was not read to its end"
     elif envelope is None:
         problem = "it is no JSON object, or none with one plain meaning"
@@ -71,7 +70,7 @@ def good_answer(response: httpx.Response, body: bytes) -> httpx.Response:
         return _GoodAnswer(envelope)
     status = response.status_code
     raise errors.InvalidResponseError(
-        f"The gateway's answer (HTTP {status}, {len(body)} bytes) breaks the contract: {problem}."
+        f"The gateway's answer (HTTP {status}, {len(body or b'')} bytes) breaks the contract: {problem}."
     )
 
 

@@ -18,6 +18,7 @@ from .config import (
     checked_language,
     checked_listener,
     checked_uuid,
+    plain_text,
     resolved_origin,
     settings_from,
 )
@@ -26,7 +27,6 @@ from .errors import SEALED, ConfigurationError, WonderError, redact
 from .gateway import http_options
 from .retry import RetryPolicy, number, whole_number
 from .signing import WonderAuth, load_private_key
-from .sweep import Pace, SweptCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BaseClient"]
 
-_TransportT = TypeVar("_TransportT", httpx.BaseTransport, httpx.AsyncBaseTransport)
+_TransportT = TypeVar("_TransportT")
+_CallT = TypeVar("_CallT", bound=Call)
 _ConnectionsT = TypeVar("_ConnectionsT", ProcessConnections, LoopConnections)
 
 
@@ -45,6 +46,7 @@ class BaseClient(Generic[_TransportT, _ConnectionsT]):
     """What both clients share: the settings, checked once, and what a call is made of."""
 
     _transport_type: type[httpx.BaseTransport | httpx.AsyncBaseTransport]
+    _transport_names: tuple[str, ...] = ()
     _many_tokens: Any
     _connections_type: type[_ConnectionsT]
     _connections: _ConnectionsT
@@ -68,8 +70,12 @@ class BaseClient(Generic[_TransportT, _ConnectionsT]):
         if not isinstance(retry, RetryPolicy):
             raise ConfigurationError("retry must be a RetryPolicy; RetryPolicy.never() turns retrying off.")
         checked_listener("on_retry", on_retry)
-        if not isinstance(transport, self._transport_type | None):
-            raise ConfigurationError(f"transport must be an httpx.{self._transport_type.__name__}, or None.")
+        if (
+            not isinstance(transport, self._transport_type | None)
+            and plain_text(transport) not in self._transport_names
+        ):
+            wanted = ", ".join([f"an httpx.{self._transport_type.__name__}", *map(repr, self._transport_names)])
+            raise ConfigurationError(f"transport must be {wanted}, or None.")
         self._app_id = checked_app_id(app_id)
         self._origin = resolved_origin(environment, base_url)
         self._language = checked_language(language)
@@ -116,7 +122,7 @@ class BaseClient(Generic[_TransportT, _ConnectionsT]):
         """Return the generated client on the connections of here."""
         raise NotImplementedError
 
-    def _call(self, token: str | UUID, customer_uuid: str | UUID | None, kind: type[Call] = Call, **more: Any) -> Call:
+    def _call(self, kind: type[_CallT], token: str | UUID, customer_uuid: str | UUID | None, **more: Any) -> _CallT:
         """Check the arguments and return the call they make."""
         asked = checked_uuid("token", token)
         arguments: dict[str, Any] = {
@@ -130,8 +136,8 @@ class BaseClient(Generic[_TransportT, _ConnectionsT]):
         deadline = time.monotonic() + self._retry.max_elapsed
         return kind(asked, arguments, self._retry, self._timeout, deadline, self._on_retry, **more)
 
-    def _sweep(self, tokens: object, concurrency: object, customer_uuid: object, pace: Pace) -> dict[str, Any]:
-        """Check the arguments of a sweep and return those of its calls.
+    def _check_sweep(self, tokens: object, concurrency: object, customer_uuid: object) -> None:
+        """Check the arguments of a sweep.
 
         Raises:
             ConfigurationError: ``tokens`` is no iterable, or one token; or ``concurrency`` is no number it can be.
@@ -140,4 +146,4 @@ class BaseClient(Generic[_TransportT, _ConnectionsT]):
         if isinstance(tokens, str | bytes) or not isinstance(tokens, self._many_tokens):
             raise ConfigurationError("tokens must be an iterable of tokens, and not one token.")
         whole_number("concurrency", concurrency, least=1, most=10_000)
-        return {"customer_uuid": checked_customer(customer_uuid), "kind": SweptCall, "pace": pace}
+        checked_customer(customer_uuid)

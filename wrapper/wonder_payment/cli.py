@@ -18,13 +18,15 @@ from rich.table import Table
 from rich.text import Text
 from typer.core import TyperGroup
 
-from . import InvalidTokenError, PaymentToken, PollPolicy, StillPendingError, WonderClient, WonderError
-from .doctor import Examination
-from .errors import redact, without_secrets
+import wonder_payment
+
+from .errors import InvalidTokenError, StillPendingError, WonderError, redact, without_secrets
 from .sweeping import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+
+    from . import PaymentToken, WonderClient
 
 __all__ = ["run"]
 
@@ -105,6 +107,8 @@ app.command()(sweep)
 @app.command()
 def doctor() -> None:
     """Check the settings, the key, the clock and the signature, and say what to do about what is wrong."""
+    from .doctor import Examination  # noqa: PLC0415 (no --help needs what it needs)
+
     console = Console(highlight=False, soft_wrap=True)
     examination = Examination()
     is_well = True
@@ -206,7 +210,7 @@ class _Progress:
         self._began = time.monotonic()
         self._token: PaymentToken | None = None
         # Without jitter, which is for crowds, so that the line can tell when the next look is.
-        self.poll = PollPolicy(jitter=0.0)
+        self.poll = wonder_payment.PollPolicy(jitter=0.0)
         self._next_look = 0.0
 
     def ask(self, wonder: WonderClient, token: str, *, quiet: bool, **options: Any) -> PaymentToken:
@@ -257,7 +261,7 @@ class _Progress:
 def _finish(ask: Callable[[WonderClient], PaymentToken], *, as_json: bool) -> None:
     """Ask, print the answer, and exit with its status; an error is one line on stderr."""
     try:
-        with WonderClient.from_env() as wonder:
+        with wonder_payment.WonderClient.from_env() as wonder:
             answer = ask(wonder)
     except WonderError as error:
         typer.echo(f"wonder-payment: {_told(error)}", err=True)

@@ -14,7 +14,6 @@ Source: the vendor's guides and PHP SDK. The tests compare with values computed 
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 import secrets
 import string
@@ -101,7 +100,7 @@ def verify(
     try:
         expected = string_to_sign(credential, nonce, method, uri, body)
         public_key.verify(base64.b64decode(signature, validate=True), expected.encode(), padding.PKCS1v15(), SHA256())
-    except (InvalidSignature, binascii.Error, ValueError):
+    except (InvalidSignature, ValueError):
         return False
     return True
 
@@ -255,5 +254,5 @@ class _Unread(httpx.SyncByteStream, httpx.AsyncByteStream):
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    default_port = {"http": 80, "https": 443}.get(url.scheme)
-    return url.scheme, url.host, url.port or default_port
+    port = {"http": 80, "https": 443}.get(url.scheme) if url.port is None else url.port
+    return url.scheme, url.host, port

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterable
+from collections.abc import AsyncGenerator, AsyncIterable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextvars import copy_context
 from queue import SimpleQueue
@@ -17,7 +17,7 @@ from .call import Call, error_of
 from .errors import APIError, ConfigurationError, RateLimitError, WonderError, last_four
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
+    from collections.abc import Callable, Coroutine, Generator, Iterable
 
     from tenacity import RetryCallState
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["Outcome", "Pace", "SweptCall", "failed", "in_tasks", "in_threads"]
 
 _TokenT = TypeVar("_TokenT")
+
+# How often a token may meet a rate limit, for each attempt of the policy, though others get through.
+_MOST_LIMITS = 8
 
 
 @attrs.frozen(kw_only=True)
@@ -64,12 +67,11 @@ class Pace:
         self._resume_at = 0.0
         self.pauses = 0  # in a row, without any other answer in between
 
-    def hold(self, seconds: float) -> None:
-        """Let nobody ask for so long."""
+    def hold(self, seconds: float, *, asked_at: float) -> None:
+        """Let nobody ask for so long. What was asked before the last pause had ended tells of no other one."""
         with self._lock:
-            now = time.monotonic()
-            self.pauses += now >= self._resume_at
-            self._resume_at = max(self._resume_at, now + seconds)
+            self.pauses += asked_at >= self._resume_at
+            self._resume_at = max(self._resume_at, time.monotonic() + seconds)
 
     def go_on(self) -> None:
         """Take note that the gateway said something else."""
@@ -85,10 +87,10 @@ class Pace:
         Raises:
             CancelledError: The sweep is to stop.
         """
-        while (seconds := max(seconds, self.left())) > 0:
-            if self._stop.wait(seconds):
-                raise CancelledError
+        while (seconds := max(seconds, self.left())) > 0 and not self._stop.wait(seconds):
             seconds = 0.0
+        if self._stop.is_set():
+            raise CancelledError
 
     async def asleep(self, seconds: float = 0.0) -> None:
         """Do the same for asyncio."""
@@ -105,7 +107,8 @@ class Pace:
 class SweptCall(Call):
     """One call of a sweep. A rate limit costs it none of its attempts and none of its time.
 
-    It gives up when the sweep has paused ``max_attempts`` times, and the gateway had no other answer in between.
+    It gives up when the sweep has paused ``max_attempts`` times and the gateway had no other answer in between, or when
+    it has met eight times as many limits itself.
     """
 
     pace: Pace = attrs.field(kw_only=True)
@@ -122,9 +125,23 @@ class SweptCall(Call):
         if not _is_limit(error_of(state)):
             return self.attempts - self.limited >= self.retry.max_attempts or self.is_late(state)
         self.limited += 1
-        self.pace.hold(state.upcoming_sleep)
-        self.deadline = time.monotonic() + state.upcoming_sleep + self.retry.max_elapsed
-        return self.pace.pauses >= self.retry.max_attempts
+        now = time.monotonic()
+        self.pace.hold(state.upcoming_sleep, asked_at=now - self.took)
+        self.deadline = now + state.upcoming_sleep + self.retry.max_elapsed
+        most = self.retry.max_attempts
+        return self.pace.pauses >= most or self.limited >= _MOST_LIMITS * most
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep so long, and on until a request may go out, which costs none of the call's time."""
+        began = time.monotonic()
+        self.pace.sleep(seconds)
+        self.deadline += max(0.0, time.monotonic() - began - seconds)
+
+    async def asleep(self, seconds: float) -> None:
+        """Do the same for asyncio."""
+        began = time.monotonic()
+        await self.pace.asleep(seconds)
+        self.deadline += max(0.0, time.monotonic() - began - seconds)
 
     def answer(self, parsed: Any, attempt: Attempt) -> PaymentToken:
         """Return in plain types what the generated client parsed, and take note that there was an answer."""
@@ -163,9 +180,10 @@ async def in_tasks(
     outcome: Callable[[_TokenT], Coroutine[Any, Any, Outcome]],
     concurrency: int,
 ) -> AsyncGenerator[Outcome]:
-    """Yield the outcomes as they finish, from so many tasks; one more waits for the next token."""
+    """Yield the outcomes as they finish, from so many tasks; one more feeds them."""
     finished: asyncio.Queue[asyncio.Task[Any]] = asyncio.Queue()
     running: set[asyncio.Task[Any]] = set()
+    room = asyncio.Semaphore(concurrency)
 
     def start(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.create_task(coroutine)
@@ -173,24 +191,27 @@ async def in_tasks(
         task.add_done_callback(finished.put_nowait)
         return task
 
-    source = _each(tokens)
-    upcoming: asyncio.Task[_TokenT | None] | None = start(_next(source))
+    async def feed() -> None:
+        await room.acquire()
+        async for token in _each(tokens):
+            start(outcome(token))
+            await room.acquire()
+
+    feeder = start(feed())
     try:
         while running:
             task = await finished.get()
             running.discard(task)
-            if task is not upcoming:
-                yield task.result()
-            elif (token := task.result()) is None:
-                upcoming = None
-            else:
-                start(outcome(token))
-            if upcoming and upcoming not in running and len(running) < concurrency:
-                upcoming = start(_next(source))
+            result = task.result()
+            if task is not feeder:
+                room.release()
+                yield result
     finally:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        if isinstance(tokens, AsyncGenerator):
+            await tokens.aclose()
 
 
 async def _each(tokens: Iterable[_TokenT] | AsyncIterable[_TokenT]) -> AsyncGenerator[_TokenT]:
@@ -201,7 +222,3 @@ async def _each(tokens: Iterable[_TokenT] | AsyncIterable[_TokenT]) -> AsyncGene
     else:
         for token in tokens:
             yield token
-
-
-async def _next(source: AsyncGenerator[_TokenT]) -> _TokenT | None:
-    return await anext(source, None)

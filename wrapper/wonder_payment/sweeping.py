@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TimeRemainingColumn
 from rich.text import Text
 
-from .client import AsyncWonderClient
-from .config import checked_uuid
+import wonder_payment
+
 from .errors import InvalidTokenError, WonderError, redact
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ class _Results:
         with suppress(ValueError, TypeError, KeyError):  # what can't be read is asked again
             known = json.loads(line)
             if "error" not in known:
-                self.known.add(checked_uuid("token", known["token_id"]).bytes)
+                self.known.add(_key(known["token_id"]))
 
 
 def _answer(token_id: str, token: PaymentToken) -> dict[str, Any]:
@@ -259,7 +259,7 @@ async def _ask(tokens: _Tokens, results: _Results, progress: Progress, options: 
     bar = progress.add_task("", total=total)
     left = _Left(tokens.each(), results.known)
     async with (
-        AsyncWonderClient.from_env() as wonder,
+        wonder_payment.AsyncWonderClient.from_env() as wonder,
         aclosing(_from_thread(left)) as source,
         aclosing(wonder.check_tokens(source, **options)) as outcomes,
     ):
@@ -287,7 +287,7 @@ class _Left:
     def __iter__(self) -> Iterator[str]:
         for token in self.tokens:
             try:
-                key = checked_uuid("token", token).bytes
+                key = _key(token)
             except InvalidTokenError:
                 yield token  # the sweep says so
                 continue
@@ -324,3 +324,10 @@ async def _from_thread(tokens: _Left) -> AsyncGenerator[str]:
         yield token
     if token:
         raise token
+
+
+def _key(token: str) -> bytes:
+    """Return what tells one token from another, whatever its spelling."""
+    from .config import checked_uuid  # noqa: PLC0415 (no --help needs it)
+
+    return checked_uuid("token", token).bytes
