@@ -59,13 +59,20 @@ class Caller:
 
 @pytest.fixture(params=["sync", "async"])
 def caller(request: pytest.FixtureRequest, gateway: SimulatedGateway) -> Caller:
-    settings = {
+    return caller_of(request.param, gateway)
+
+
+def caller_of(name: str, gateway: SimulatedGateway) -> Caller:
+    """A caller by its name; "aiohttp" is the async one with the other transport."""
+    settings: dict[str, Any] = {
         "app_id": gateway.app_id,
         "private_key": gateway.private_key,
         "environment": None,
         "base_url": gateway.base_url,
     }
-    return Caller(is_async=request.param == "async", settings=settings)
+    if name == "aiohttp":
+        settings["transport"] = name
+    return Caller(is_async=name != "sync", settings=settings)
 
 
 class Clock:

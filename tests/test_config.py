@@ -389,7 +389,7 @@ def test_a_retry_that_is_no_policy_is_refused(kind: Kind, retry: Any) -> None:
     ],
 )
 def test_a_transport_of_the_wrong_kind_is_refused(kind: Kind, transport: Callable[[], Any]) -> None:
-    wanted = "BaseTransport" if kind is WonderClient else "AsyncBaseTransport"
+    wanted = "BaseTransport" if kind is WonderClient else "AsyncBaseTransport, 'aiohttp'"
     with pytest.raises(ConfigurationError, match=rf"transport must be an httpx\.{wanted}, or None"):
         made(kind, transport=transport())
 

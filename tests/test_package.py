@@ -33,6 +33,12 @@ def test_the_bare_import_needs_no_extra() -> None:
         )
 
     # httpx loads click and rich for a command line of its own, where they are installed.
-    ours = loaded("wonder_payment") - loaded("httpx")
+    ours = loaded("wonder_payment.client") - loaded("httpx")
     assert "tenacity" in ours
-    assert not {"typer", "rich", "click", "starlette", "uvicorn", "pytest"} & ours
+    assert not {"typer", "rich", "click", "starlette", "uvicorn", "pytest", "aiohttp"} & ours
+
+
+def test_what_is_not_asked_for_is_not_loaded() -> None:
+    code = "import sys, wonder_payment; print('httpx' in sys.modules, wonder_payment.WonderClient.__name__)"
+    shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert shown.split() == ["False", "WonderClient"]

@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import certifi
 import pytest
-from conftest import Caller, Clock
+from conftest import Caller, Clock, caller_of
 from faults.making import authority
 from faults.matrix import POLL, RETRY, ROWS, Outcome, Row, observe
 from faults.write_matrix import DOCUMENT, HEADINGS
@@ -33,6 +33,11 @@ def few_certificates() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(params=["sync", "async", "aiohttp"])
+def caller(request: pytest.FixtureRequest, gateway: SimulatedGateway) -> Caller:
+    return caller_of(request.param, gateway)
+
+
 def rows(chosen: list[Row]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("row", chosen, ids=[row.fault for row in chosen])
 
@@ -51,6 +56,8 @@ def play(
     **options: Any,
 ) -> tuple[Outcome, Clock]:
     """Observe a row on a clock that nobody waits for, and check what holds for every row."""
+    if caller.settings.get("transport") == "aiohttp" and row.fault == "a body byte by byte within TLS":
+        pytest.skip("aiohttp leaves the end of a TLS connection to the event loop, which ends first here")
     clock = Clock(monkeypatch) if row.is_slow else StillClock(monkeypatch)
     # What is to be answered in the end has to be, on a busy machine, too.
     is_answered = row.kind is None or is_once

@@ -8,6 +8,7 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
+import attrs
 import httpx
 
 from . import errors
@@ -67,22 +68,24 @@ def good_answer(response: httpx.Response, body: bytes | None) -> httpx.Response:
     elif not isinstance(_first(envelope, "data"), dict) or not isinstance(envelope["data"].get("payment_token"), dict):
         problem = "there is no payment token in it"
     else:
-        return _GoodAnswer(envelope)
+        return cast("httpx.Response", _GoodAnswer(envelope))
     status = response.status_code
     raise errors.InvalidResponseError(
         f"The gateway's answer (HTTP {status}, {len(body or b'')} bytes) breaks the contract: {problem}."
     )
 
 
-class _GoodAnswer(httpx.Response):
-    """What the generated parser reads: the very object that was looked at here."""
+@attrs.frozen
+class _GoodAnswer:
+    """What the generated parser reads of an httpx.Response, with the very object that was looked at here."""
 
-    def __init__(self, envelope: dict[str, Any]) -> None:
-        super().__init__(HTTPStatus.OK)
-        self._envelope = envelope
+    envelope: dict[str, Any]
+    status_code: int = HTTPStatus.OK
+    content: bytes = b""
+    headers: httpx.Headers = attrs.field(factory=httpx.Headers)
 
-    def json(self, **_options: Any) -> dict[str, Any]:
-        return self._envelope
+    def json(self) -> dict[str, Any]:
+        return self.envelope
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:

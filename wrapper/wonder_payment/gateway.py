@@ -11,10 +11,10 @@ import re
 import socket
 import threading
 import time
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
@@ -25,20 +25,18 @@ from .call import current_attempt
 from .config import is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator
+    from collections.abc import Generator
 
     from .signing import WonderAuth
 
 __all__ = ["AsyncGatewayClient", "GatewayClient", "goes_by_environment", "http_options"]
 
-# httpx's own most; it keeps but 20 of them open, and opens the others anew for each request.
-_MOST_CONNECTIONS = 100
-
-_SIGNERS = 2
-
 _QUOTE = re.compile(r":|\b(?:b|bytearray\(b)?['\"]")
 
 _USER_AGENT = f"wonder-payment/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
+
+
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": _USER_AGENT}
 
 
 def http_options(auth: WonderAuth, origin: str) -> dict[str, Any]:
@@ -46,9 +44,6 @@ def http_options(auth: WonderAuth, origin: str) -> dict[str, Any]:
     return {
         "auth": auth,
         "base_url": origin,
-        "follow_redirects": False,
-        "headers": {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": _USER_AGENT},
-        "limits": httpx.Limits(max_connections=_MOST_CONNECTIONS, max_keepalive_connections=_MOST_CONNECTIONS),
         "trust_env": goes_by_environment(origin),
     }
 
@@ -58,51 +53,44 @@ def goes_by_environment(origin: str) -> bool:
     return not is_loopback(httpx.URL(origin).host)
 
 
-class _NoCookies(httpx.Cookies):
-    """Keeps no cookie: no answer is to bear on the next request."""
-
-    def extract_cookies(self, response: httpx.Response) -> None:
-        pass
+@lru_cache(maxsize=1024)  # a URL for each customer, if they are named
+def _joined(origin: httpx.URL, path: str) -> httpx.URL:
+    return origin.join(path)
 
 
-_NO_COOKIES = _NoCookies()
+class GatewayClient(httpx.Client):
+    """Sends one attempt; returns a good answer, or raises one of our errors.
 
+    It hands requests to httpx's transports itself: cookies, redirects and merged headers, which httpx's own send() adds
+    for a tenth of a check's time, have no place here.
+    """
 
-class _Cookieless:
-    """What the two clients have in common."""
-
-    @property
-    def cookies(self) -> httpx.Cookies:
-        """None, and that for ever."""
-        return _NO_COOKIES
-
-    @cookies.setter
-    def cookies(self, cookies: object) -> None:
-        pass
-
-
-class GatewayClient(_Cookieless, httpx.Client):
-    """Sends one attempt; returns a good answer, or raises one of our errors."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options, event_hooks={"response": [_forget_redirect]})
+    def __init__(self, *, auth: WonderAuth, **options: Any) -> None:
+        super().__init__(**options)
+        self._signer = auth
 
     def build_request(self, method: str, url: httpx.URL | str, **options: Any) -> httpx.Request:
-        """Build a request, without working the URL out anew each time."""
-        return super().build_request(method, _joined(self.base_url, str(url)), **options)
+        """Build a request of what the generated code gives."""
+        return _built(self.base_url, method, str(url), options)
 
-    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+    def send(self, request: httpx.Request, **_options: Any) -> httpx.Response:
         """Send a request and read its answer, within the attempt's deadline."""
         with _our_errors(self, request):
             request.extensions["timeout"] = _TimeLeft(current_attempt.get().deadline)
-            options["stream"] = True
-            response = super().send(request, **options)
+            transport = self._transport_for_url(request.url)
+            signing = self._signer.auth_flow(request)
+            response = transport.handle_request(next(signing))
+            with suppress(StopIteration):
+                once_more = signing.send(response)
+                response.close()
+                response = transport.handle_request(once_more)
+                signing.send(response)
             body, guard = _Body(response), None
             try:
                 if body.is_wanted:
                     # Small answers come in one piece with their length, and need no thread.
                     guard = None if "Content-Length" in response.headers else _guard(response, body)
-                    for chunk in response.iter_bytes():
+                    for chunk in cast("httpx.SyncByteStream", response.stream):
                         if not body.takes(chunk):
                             break
                         guard = guard or _guard(response, body)
@@ -113,68 +101,60 @@ class GatewayClient(_Cookieless, httpx.Client):
         return good_answer(response, body.content)
 
 
-class AsyncGatewayClient(_Cookieless, httpx.AsyncClient):
+class AsyncGatewayClient(httpx.AsyncClient):
     """The same, for asyncio."""
 
-    def __init__(self, *, auth: httpx.Auth, transport: Any, trust_env: bool, **options: Any) -> None:
-        async def forget_redirect(response: httpx.Response) -> None:
-            _forget_redirect(response)
-
-        # Not the loop's own, which may be busy with what takes long.
-        self._signers = ThreadPoolExecutor(_SIGNERS, "wonder-payment-signer")
-        super().__init__(
-            **options,
-            auth=_OffLoop(auth, self._signers),
-            transport=_aiohttp_transport(trust_env=trust_env) if transport == "aiohttp" else transport,
-            trust_env=trust_env,
-            event_hooks={"response": [forget_redirect]},
-        )
+    def __init__(self, *, auth: WonderAuth, transport: Any, trust_env: bool, **options: Any) -> None:
+        # A signature takes as long as all the rest, nearly all of it without Python's lock: in a thread of its own it
+        # leaves the event loop to others. With httpx's own transport the rest takes too long for that to be seen.
+        self._signers: ThreadPoolExecutor | None = None
+        if transport == "aiohttp":
+            transport = _aiohttp_transport(trust_env=trust_env)
+            self._signers = ThreadPoolExecutor(1, "wonder-payment-signer")
+        super().__init__(transport=transport, trust_env=trust_env, **options)
+        self._signer = auth
 
     def build_request(self, method: str, url: httpx.URL | str, **options: Any) -> httpx.Request:
-        """Build a request, without working the URL out anew each time."""
-        return super().build_request(method, _joined(self.base_url, str(url)), **options)
+        """Build a request of what the generated code gives."""
+        return _built(self.base_url, method, str(url), options)
 
-    async def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+    async def send(self, request: httpx.Request, **_options: Any) -> httpx.Response:
         """Send a request and read its answer, within the attempt's deadline."""
         with _our_errors(self, request):
             left = current_attempt.get().deadline - time.monotonic()
             # Half of it for the connection and half for TLS: httpcore closes neither that is cancelled midway.
             request.extensions["timeout"] = {"connect": max(left / 2, 0.001)}
-            options["stream"] = True
+            transport = self._transport_for_url(request.url)
+            signing = self._signer.auth_flow(request)
             # Closed out of the timeout: a close that is cancelled leaves the connection in the pool for ever.
             async with AsyncExitStack() as closing, asyncio.timeout(left):
-                response = await super().send(request, **options)
+                loop = asyncio.get_running_loop()
+                signed = await loop.run_in_executor(self._signers, next, signing) if self._signers else next(signing)
+                response = await transport.handle_async_request(signed)
                 closing.push_async_callback(response.aclose)
+                with suppress(StopIteration):
+                    once_more = signing.send(response)
+                    await response.aclose()
+                    response = await transport.handle_async_request(once_more)
+                    closing.push_async_callback(response.aclose)
+                    signing.send(response)
                 body = _Body(response)
                 if body.is_wanted:
-                    async for chunk in response.aiter_bytes():
+                    async for chunk in cast("httpx.AsyncByteStream", response.stream):
                         if not body.takes(chunk):
                             break
         return good_answer(response, body.content)
 
     async def aclose(self) -> None:
-        """Close the connections, and end the threads that sign."""
-        self._signers.shutdown(wait=False)
+        """Close the connections, and end the thread that signs."""
+        if self._signers:
+            self._signers.shutdown(wait=False)
         await super().aclose()
 
 
-class _OffLoop(httpx.Auth):
-    """Signs in another thread: it takes half a millisecond, nearly all of it without Python's lock."""
-
-    requires_request_body = True
-
-    def __init__(self, auth: httpx.Auth, executor: Executor) -> None:
-        self._auth = auth
-        self._executor = executor
-
-    async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        await request.aread()
-        flow = self._auth.auth_flow(request)
-        signed = await asyncio.get_running_loop().run_in_executor(self._executor, next, flow)
-        with suppress(StopIteration):
-            while True:
-                # What is signed once more is rare, and may take the loop's time.
-                signed = flow.send((yield signed))
+def _built(origin: httpx.URL, method: str, path: str, options: dict[str, Any]) -> httpx.Request:
+    headers: dict[str, str] = options["headers"]
+    return httpx.Request(method, _joined(origin, path), headers=_HEADERS | headers, json=options["json"])
 
 
 def _aiohttp_transport(*, trust_env: bool) -> httpx.AsyncBaseTransport:
@@ -188,15 +168,9 @@ def _aiohttp_transport(*, trust_env: bool) -> httpx.AsyncBaseTransport:
     context = httpx.create_ssl_context(trust_env=trust_env)
 
     def session() -> ClientSession:
-        connector = TCPConnector(limit=_MOST_CONNECTIONS, ssl=context)
-        return ClientSession(connector=connector, cookie_jar=DummyCookieJar(), trust_env=trust_env)
+        return ClientSession(connector=TCPConnector(ssl=context), cookie_jar=DummyCookieJar(), trust_env=trust_env)
 
     return AiohttpTransport(verify=context, client=session)
-
-
-@lru_cache(maxsize=1024)  # a URL for each customer, if they are named
-def _joined(origin: httpx.URL, path: str) -> httpx.URL:
-    return origin.join(path)
 
 
 class _TimeLeft(dict[str, float]):
@@ -260,12 +234,6 @@ def _guard(response: httpx.Response, body: _Body) -> threading.Timer | None:
     guard.daemon = True
     guard.start()
     return guard
-
-
-def _forget_redirect(response: httpx.Response) -> None:
-    """Keep httpx from working out a redirect that is not followed: it fails on a Location that is no URL."""
-    if response.has_redirect_location:
-        del response.headers["Location"]
 
 
 @contextmanager
