@@ -187,7 +187,7 @@ def test_a_file_without_tokens_is_done_at_once(gateway: SimulatedGateway, source
         (["."], "is a directory"),
         ([], "Missing argument"),
         (["tokens.txt", "--column", "token"], "There is no column token. The columns are: id, card …1111."),
-        (["tokens.txt", "--concurrency", "0"], "0 is not in the range"),
+        (["tokens.txt", "--concurrency", "0"], "--concurrency"),
         (["tokens.txt", "--customer-uuid", "x"], "customer_uuid must be a UUID"),
         (["tokens.txt", "--output", "."], "is a directory"),
     ],

@@ -36,12 +36,7 @@ _NOT_ALL, _USAGE, _STOPPED = 1, 2, 130
 # Tokens read before they are asked for.
 _AHEAD = 64
 
-_Source = Annotated[
-    Path,
-    typer.Argument(
-        metavar="FILE|-", help="The tokens, one a line; - reads stdin.", exists=True, dir_okay=False, allow_dash=True
-    ),
-]
+_Source = Annotated[Path, typer.Argument(metavar="FILE|-", help="The tokens, one a line; - reads stdin.")]
 _Column = Annotated[str | None, typer.Option(help="The column of a CSV that has the tokens.", metavar="NAME")]
 _Output = Annotated[
     Path | None,
@@ -64,6 +59,10 @@ def sweep(
     With --output it can be stopped: the same command goes on where it was. The exit status is 0 when all were asked.
     """
     try:
+        if str(source) != "-" and not source.exists():
+            raise _UsageError(f"{source} does not exist.")  # noqa: TRY301 (told like all the others)
+        if source.is_dir():
+            raise _UsageError(f"{source} is a directory.")  # noqa: TRY301
         with _Results(output) as results:
             status = _run(_Tokens(source, column), results, concurrency=concurrency, customer_uuid=customer_uuid)
     except _UsageError as error:
