@@ -3,14 +3,32 @@
 import asyncio
 import threading
 import time
+from functools import cache
 from typing import Any
 
 import attrs
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from wonder_payment import AsyncWonderClient, PaymentToken, RetryPolicy, WonderClient
 from wonder_payment.simulator import SimulatedGateway
 
 TOKEN = "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"
+
+Kind = type[WonderClient] | type[AsyncWonderClient]
+
+for_both_clients = pytest.mark.parametrize("kind", [WonderClient, AsyncWonderClient])
+
+
+@cache
+def key() -> RSAPrivateKey:
+    return generate_private_key(65537, 2048)
+
+
+@cache
+def pem(passphrase: str | None = None) -> str:
+    encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
+    return key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()
 
 
 @pytest.fixture

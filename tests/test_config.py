@@ -14,9 +14,9 @@ from uuid import UUID
 
 import httpx
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from conftest import TOKEN, Kind, for_both_clients, key, pem
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
@@ -36,25 +36,10 @@ from wonder_payment.signing import verify
 SANDBOX = "https://gateway-stg.wonder.today"
 PRODUCTION = "https://gateway.wonder.today"
 
-TOKEN = "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"
 CUSTOMER = "7f1a3c52-8f0e-4d0c-9d6b-3f5b7b0f6a11"
 PASSPHRASE = "correct horse"
 
 Client = WonderClient | AsyncWonderClient
-Kind = type[WonderClient] | type[AsyncWonderClient]
-
-for_both_clients = pytest.mark.parametrize("kind", [WonderClient, AsyncWonderClient])
-
-
-@cache
-def key() -> RSAPrivateKey:
-    return generate_private_key(65537, 2048)
-
-
-@cache
-def pem(passphrase: str | None = None) -> str:
-    encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
-    return key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()
 
 
 @cache

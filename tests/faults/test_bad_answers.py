@@ -11,19 +11,17 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import cache
 from typing import Any, Self
 
 import attrs
 import httpx
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
+from conftest import Kind, for_both_clients, key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from faults.answers import HOLDER, OTHER_ENCODINGS, RAW, TOKEN, Raw, Twice, bodies, good, judge, nested, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from wonder_payment import (
-    AsyncWonderClient,
     InvalidResponseError,
     PaymentToken,
     RetryPolicy,
@@ -34,17 +32,8 @@ from wonder_payment import (
 
 MIB = 1024 * 1024
 
-Kind = type[WonderClient] | type[AsyncWonderClient]
-
-for_both_clients = pytest.mark.parametrize("kind", [WonderClient, AsyncWonderClient])
-
 # The same examples on every machine, and none kept in a folder.
 stable = settings(derandomize=True, database=None, deadline=None, max_examples=300)
-
-
-@cache
-def key() -> RSAPrivateKey:
-    return generate_private_key(65537, 2048)
 
 
 def outcome(kind: Kind, **options: Any) -> PaymentToken | WonderError:
@@ -430,13 +419,10 @@ HUGE = {
 }
 
 
-@for_both_clients
-@pytest.mark.parametrize("answer", HUGE)
-def test_an_answer_of_100_mb_is_refused_without_reading_it_all(cost: Spend, kind: Kind, answer: str) -> None:
-    header, pieces = HUGE[answer]
-    with Server(f"HTTP/1.1 200 OK\r\n{header}\r\n\r\n", pieces) as server:
+def refuses_without_reading_it_all(cost: Spend, kind: Kind, head: str, pieces: list[bytes], refusal: str) -> None:
+    with Server(f"{head}\r\n\r\n", pieces) as server:
         spent = cost(kind, base_url=server.base_url)
-    assert spent.outcome == "InvalidResponseError"
+    assert spent.outcome == refusal
     assert spent.grown < 50e6
     assert spent.took < 1
     # The sockets' own buffers hold some.
@@ -444,14 +430,16 @@ def test_an_answer_of_100_mb_is_refused_without_reading_it_all(cost: Spend, kind
 
 
 @for_both_clients
+@pytest.mark.parametrize("answer", HUGE)
+def test_an_answer_of_100_mb_is_refused_without_reading_it_all(cost: Spend, kind: Kind, answer: str) -> None:
+    header, pieces = HUGE[answer]
+    refuses_without_reading_it_all(cost, kind, f"HTTP/1.1 200 OK\r\n{header}", pieces, "InvalidResponseError")
+
+
+@for_both_clients
 @pytest.mark.parametrize("header", [f"Content-Length: {100 * MIB}", "Connection: close", "Content-Encoding: gzip"])
 def test_an_error_of_100_mb_is_that_error_without_reading_it_all(cost: Spend, kind: Kind, header: str) -> None:
-    with Server(f"HTTP/1.1 502 Bad Gateway\r\n{header}\r\n\r\n", PIECES) as server:
-        spent = cost(kind, base_url=server.base_url)
-    assert spent.outcome == "ServerError"
-    assert spent.grown < 50e6
-    assert spent.took < 1
-    assert max(server.sent) < 20 * MIB
+    refuses_without_reading_it_all(cost, kind, f"HTTP/1.1 502 Bad Gateway\r\n{header}", PIECES, "ServerError")
 
 
 @for_both_clients

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
-from functools import cache
 from typing import Any
 from unittest import mock
 from urllib.parse import urlsplit
@@ -17,13 +16,11 @@ from uuid import UUID
 import attrs
 import httpx
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
+from conftest import Kind, for_both_clients, key, pem
 from faults.answers import TOKEN, good
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from wonder_payment import (
-    AsyncWonderClient,
     ConfigurationError,
     PaymentToken,
     PollPolicy,
@@ -35,23 +32,8 @@ from wonder_payment import (
 CUSTOMER = "7f1a3c52-8f0e-4d0c-9d6b-3f5b7b0f6a11"
 PASSPHRASE = "correct horse"
 
-Kind = type[WonderClient] | type[AsyncWonderClient]
-
-for_both_clients = pytest.mark.parametrize("kind", [WonderClient, AsyncWonderClient])
-
 # The same examples on every machine, and none kept in a folder.
 stable = settings(derandomize=True, database=None, deadline=None, max_examples=100)
-
-
-@cache
-def key() -> RSAPrivateKey:
-    return generate_private_key(65537, 2048)
-
-
-@cache
-def pem(passphrase: str | None = None) -> str:
-    encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
-    return key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()
 
 
 # Nothing is sent unless all is good

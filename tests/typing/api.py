@@ -1,6 +1,7 @@
 """The public API as a user writes it. Type-checked, never run."""
 
 import asyncio
+from collections.abc import Awaitable
 from datetime import date
 from typing import assert_type
 from uuid import UUID
@@ -18,6 +19,7 @@ from wonder_payment import (
     RateLimitError,
     RetryPolicy,
     StillPendingError,
+    TokenChecker,
     TokenState,
     TokenType,
     WonderClient,
@@ -52,6 +54,16 @@ def check() -> None:
         assert_type(card.expires_on, date | None)
         assert_type(card.is_expired(on=date(2030, 1, 1)), bool)
     token.state = "success"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def take(checker: TokenChecker[PaymentToken], slow: TokenChecker[Awaitable[PaymentToken]]) -> None:
+    assert_type(checker.check_token(UUID(int=0)), PaymentToken)
+    assert_type(slow.check_token("1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed", customer_uuid=None), Awaitable[PaymentToken])
+
+
+def give(wonder: WonderClient, slow: AsyncWonderClient) -> None:
+    take(wonder, slow)
+    take(slow, wonder)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def wait(wonder: WonderClient) -> None:

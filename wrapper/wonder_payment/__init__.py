@@ -21,6 +21,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
+    from .checker import TokenChecker
     from .client import AsyncWonderClient, WonderClient, check_token
     from .config import Environment
     from .retry import PollPolicy, RetryPolicy
@@ -47,6 +48,7 @@ __all__ = [
     "RetryPolicy",
     "ServerError",
     "StillPendingError",
+    "TokenChecker",
     "TokenState",
     "TokenType",
     "WonderClient",
@@ -65,6 +67,7 @@ _HOMES = {
     "PaymentToken": "token",
     "PollPolicy": "retry",
     "RetryPolicy": "retry",
+    "TokenChecker": "checker",
     "TokenState": "token",
     "TokenType": "token",
     "WonderClient": "client",

@@ -54,7 +54,7 @@ def good_answer(response: httpx.Response, body: bytes | None) -> httpx.Response:
     envelope = None if body is None else _json_object(body)
     code = _first(envelope or {}, "code", "error_code")
     if not response.is_success:
-        raise _api_error(response, envelope or {})
+        raise _api_error(response, envelope or {}, code)
     if body is None:
         problem = "it is larger than 1 MiB, and was not read to its end"
     elif envelope is None:
@@ -62,7 +62,7 @@ def good_answer(response: httpx.Response, body: bytes | None) -> httpx.Response:
     elif type(code) not in (str, int, float):
         problem = "there is no code in it"
     elif code not in _GOOD_CODES:
-        raise _api_error(response, envelope)
+        raise _api_error(response, envelope, code)
     elif response.status_code != HTTPStatus.OK:
         problem = "only HTTP 200 is in it"
     elif not isinstance(_first(envelope, "data"), dict) or not isinstance(envelope["data"].get("payment_token"), dict):
@@ -129,8 +129,8 @@ def _first(envelope: dict[str, Any], *names: str) -> Any:
     return next((envelope[name] for name in names if envelope.get(name) is not None), None)
 
 
-def _api_error(response: httpx.Response, envelope: dict[str, Any]) -> errors.APIError:
-    code, message = _first(envelope, "code", "error_code"), _first(envelope, "message", "error_message")
+def _api_error(response: httpx.Response, envelope: dict[str, Any], code: Any) -> errors.APIError:
+    message = _first(envelope, "message", "error_message")
     if isinstance(code, str):
         code = errors.redact(code)
     elif type(code) not in (int, float) or abs(code) >= _LONGEST_CODE:

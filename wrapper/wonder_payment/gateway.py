@@ -35,7 +35,6 @@ _QUOTE = re.compile(r":|\b(?:b|bytearray\(b)?['\"]")
 
 _USER_AGENT = f"wonder-payment/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
 
-
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": _USER_AGENT}
 
 

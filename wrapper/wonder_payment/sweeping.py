@@ -8,7 +8,7 @@ import json
 import signal
 import sys
 import threading
-from contextlib import aclosing, suppress
+from contextlib import aclosing, nullcontext, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, Self, cast
 
@@ -59,12 +59,9 @@ def sweep(
     With --output it can be stopped: the same command goes on where it was. The exit status is 0 when all were asked.
     """
     try:
-        if str(source) != "-" and not source.exists():
-            raise _UsageError(f"{source} does not exist.")  # noqa: TRY301 (told like all the others)
-        if source.is_dir():
-            raise _UsageError(f"{source} is a directory.")  # noqa: TRY301
+        tokens = _Tokens(source, column)
         with _Results(output) as results:
-            status = _run(_Tokens(source, column), results, concurrency=concurrency, customer_uuid=customer_uuid)
+            status = _run(tokens, results, concurrency=concurrency, customer_uuid=customer_uuid)
     except _UsageError as error:
         problem, status = str(error), _USAGE
     except WonderError as error:
@@ -87,10 +84,19 @@ class _Tokens:
     Attributes:
         path: The file; ``-`` is stdin.
         column: The column of a CSV; None: each line is a token.
+
+    Raises:
+        _UsageError: There is no such file.
     """
 
     path: Path
     column: str | None
+
+    def __attrs_post_init__(self) -> None:
+        if not self._is_stdin and not self.path.exists():
+            raise _UsageError(f"{self.path} does not exist.")
+        if self.path.is_dir():
+            raise _UsageError(f"{self.path} is a directory.")
 
     @property
     def _is_stdin(self) -> bool:
@@ -241,7 +247,7 @@ def _run(tokens: _Tokens, results: _Results, **options: Any) -> int:
     columns = BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(elapsed_when_finished=True)
     # On a terminal the lines stand above the bar; what is no terminal gets them as they are.
     progress = Progress(*columns, console=console, disable=not console.is_terminal, redirect_stdout=sys.stdout.isatty())
-    with progress:
+    with nullcontext() if progress.disable else progress:  # rich before 14 ends a disabled one with an empty line
         try:
             asyncio.run(_ask(tokens, results, progress, options))
         except (asyncio.CancelledError, KeyboardInterrupt):
