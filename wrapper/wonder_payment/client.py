@@ -44,7 +44,8 @@ class WonderClient(BaseClient[httpx.BaseTransport, ProcessConnections]):
         retry: When a failed attempt is repeated.
         on_retry: Called before an attempt is repeated, with the failed one's error and the delay in seconds, to count
             retries. What it raises ends the call and reaches the caller.
-        transport: What carries the requests instead of httpx's own: a proxy, a mock.
+        transport: What carries the requests instead of httpx's own: a proxy, a mock. It is used as it is in every
+            process and event loop: for one that can't be shared by them, make a client in each.
 
     Raises:
         ConfigurationError: An argument is wrong. Nothing is sent before the first check.

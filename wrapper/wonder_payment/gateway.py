@@ -23,6 +23,7 @@ from ._version import __version__
 from .answer import MOST_BYTES, good_answer
 from .call import current_attempt
 from .config import is_loopback
+from .transports import PoolEach, aiohttp_transport
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -105,12 +106,12 @@ class AsyncGatewayClient(httpx.AsyncClient):
 
     def __init__(self, *, auth: WonderAuth, transport: Any, trust_env: bool, **options: Any) -> None:
         # A signature takes as long as all the rest, nearly all of it without Python's lock: in a thread of its own it
-        # leaves the event loop to others. With httpx's own transport the rest takes too long for that to be seen.
+        # leaves the event loop to others. With httpx's own transports the rest takes too long for that to be seen.
         self._signers: ThreadPoolExecutor | None = None
         if transport == "aiohttp":
-            transport = _aiohttp_transport(trust_env=trust_env)
+            transport = aiohttp_transport(trust_env=trust_env)
             self._signers = ThreadPoolExecutor(1, "wonder-payment-signer")
-        super().__init__(transport=transport, trust_env=trust_env, **options)
+        super().__init__(transport=transport or PoolEach(trust_env=trust_env), **options)
         self._signer = auth
 
     def build_request(self, method: str, url: httpx.URL | str, **options: Any) -> httpx.Request:
@@ -154,22 +155,6 @@ class AsyncGatewayClient(httpx.AsyncClient):
 def _built(origin: httpx.URL, method: str, path: str, options: dict[str, Any]) -> httpx.Request:
     headers: dict[str, str] = options["headers"]
     return httpx.Request(method, _joined(origin, path), headers=_HEADERS | headers, json=options["json"])
-
-
-def _aiohttp_transport(*, trust_env: bool) -> httpx.AsyncBaseTransport:
-    """Return what costs less than httpx's own when many requests are under way (encode/httpx issue 3215)."""
-    try:
-        from aiohttp import ClientSession, DummyCookieJar, TCPConnector  # noqa: PLC0415 (it needs an extra)
-        from httpx_aiohttp import AiohttpTransport  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        problem = f"{error}: transport='aiohttp' needs `pip install 'wonder-payment[aiohttp]'`."
-        raise errors.ConfigurationError(problem) from None
-    context = httpx.create_ssl_context(trust_env=trust_env)
-
-    def session() -> ClientSession:
-        return ClientSession(connector=TCPConnector(ssl=context), cookie_jar=DummyCookieJar(), trust_env=trust_env)
-
-    return AiohttpTransport(verify=context, client=session)
 
 
 class _TimeLeft(dict[str, float]):
