@@ -383,6 +383,7 @@ def test_an_answer_quoted_by_the_transport_stays_inside(caller: Caller, httpx_mo
     httpx_mock.add_exception(httpx.RemoteProtocolError(f"illegal status line: {TOKEN} 4111111111111111"))
     with pytest.raises(NetworkError) as caught:
         caller.check()
+    assert str(caught.value).startswith("No answer from the gateway: illegal status line.")
     error: BaseException | None = caught.value
     while error:
         assert TOKEN not in "".join(traceback.format_exception(error)) + str(vars(error))

@@ -1,11 +1,15 @@
 """The connections of the async client: as many as requests are under way, kept for the next ones, and not for ever."""
 
 import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from conftest import TOKEN, Clock, key
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from faults.making import GOOD, VERIFIED
 from wonder_payment import AsyncWonderClient, RequestTimeoutError, RetryPolicy
 
@@ -41,11 +45,12 @@ async def reached(condition: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def a_client(**settings: object) -> AsyncIterator[tuple[AsyncWonderClient, Server]]:
+async def a_client(**settings: Any) -> AsyncIterator[tuple[AsyncWonderClient, Server]]:
     server = Server()
     async with await asyncio.start_server(server.serve, "127.0.0.1", 0, backlog=1024) as listening:
         origin = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-        async with AsyncWonderClient("app", key(), environment=None, base_url=origin, **settings) as client:  # type: ignore[arg-type]
+        settings = {"app_id": "app", "private_key": key(), "environment": None, "base_url": origin} | settings
+        async with AsyncWonderClient(**settings) as client:
             yield client, server
         await reached(lambda: server.open == 0)
 
@@ -124,3 +129,29 @@ def test_closing_the_client_closes_all_that_are_idle(count: int) -> None:
         return server.open
 
     assert asyncio.run(main()) == 0
+
+
+def key_that_notes_its_threads(threads: list[str]) -> RSAPrivateKey:
+    """A key as that of a key service: nothing but sign() works."""
+
+    def sign(_self: object, *arguments: Any) -> bytes:
+        threads.append(threading.current_thread().name)
+        time.sleep(0.001)  # time enough for another thread to begin
+        return key().sign(*arguments)
+
+    names: dict[str, Any] = dict.fromkeys(RSAPrivateKey.__abstractmethods__)
+    methods = names | {"sign": sign, "key_size": 2048, "public_key": lambda _self: key().public_key()}
+    made: RSAPrivateKey = type("Noting", (RSAPrivateKey,), methods)()
+    return made
+
+
+@pytest.mark.parametrize(("transport", "thread"), [(None, "MainThread"), ("aiohttp", "wonder-payment-signer_0")])
+def test_aiohttps_requests_are_signed_in_one_thread_of_their_own(transport: str | None, thread: str) -> None:
+    threads = list[str]()
+
+    async def main() -> None:
+        async with a_client(private_key=key_that_notes_its_threads(threads), transport=transport) as (client, server):
+            await burst(client, server, 20, until=20)
+
+    asyncio.run(main())
+    assert threads == [thread] * 20
