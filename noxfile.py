@@ -40,7 +40,8 @@ PYTHONS = [
 
 # Each module that is changed, and the tests that are to notice: fast ones, and enough of them.
 _BOTH_CLIENTS = (
-    "good_answer or transport_is or nobody_expects or nowhere or closed_while or ctrl_c or request_is_the_contracts or "
+    "in_one_thread or (handshake and check_token) or good_answer or transport_is or nobody_expects or nowhere or "
+    "closed_while or ctrl_c or request_is_the_contracts or "
     "compressed or large or 1_mib or redirect_is or no_proxy or each_step or whole_timeout or "
     "just_started or thread_that or no_thread or quoted or (budget_when and (not async or before))"
 )
@@ -53,7 +54,10 @@ MUTATED = {
         "-k",
         "(policy or delay or test_retry) and not async",
     ],
-    "gateway": ["tests/test_check.py", "tests/test_simulator.py", "tests/test_wait.py", "-k", _BOTH_CLIENTS],
+    "gateway": [
+        *(f"tests/{name}.py" for name in ("test_connections", "test_check", "test_simulator", "test_wait")),
+        *("tests/faults/test_matrix.py", "-k", _BOTH_CLIENTS),
+    ],
     "answer": ["tests/test_check.py", "-k", "not async and (not error_status or Nope)"],
     "token": ["tests/test_token.py", "tests/test_check.py", "-k", "test_token or good"],
 }
@@ -63,7 +67,10 @@ nox.options.error_on_external_run = True
 # Every supported Python that the machine has; on CI, too, a missing one is skipped.
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["drift", "spec", "schemathesis", "lint", "types", "tests", "tests_lowest", "coverage"]
+nox.options.sessions = [
+    *("drift", "spec", "schemathesis", "lint", "types", "tests", "tests_lowest", "coverage"),
+    *("build", "publish_check"),
+]
 
 # pyenv hides the Pythons that are not selected.
 _pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
@@ -207,6 +214,35 @@ def coverage(session: nox.Session) -> None:
     session.install("coverage")
     session.run("coverage", "combine")
     session.run("coverage", "report")
+
+
+@nox.session
+def contract_diff(session: nox.Session) -> None:
+    """Tell what changed in openapi.yaml since a git revision, and whether it breaks callers: -- REV."""
+    session.install(*_group("contract"))
+    session.run("python", "-m", "release.contract", *session.posargs)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Make sdist, wheel and SBOM in dist/, the same bytes each time, and check them and the licences."""
+    session.install(*_group("build"))
+    session.run("python", "-m", "release.build")
+
+
+@nox.session
+def publish(session: nox.Session) -> None:
+    """Build this version and upload it to your index, if nothing speaks against it; what follows -- goes to twine."""
+    session.install(*_group("publish"))
+    # Not as arguments: nox shows those, and one may be a password.
+    session.run("python", "-m", "release.publish", env={"PUBLISH_ARGUMENTS": shlex.join(session.posargs)})
+
+
+@nox.session
+def publish_check(session: nox.Session) -> None:
+    """Publish to a throw-away index with a password on this machine, install from it, and run the demo."""
+    session.install(*_group("publish_check"))
+    session.run("python", "-m", "release.rehearsal")
 
 
 @nox.session
