@@ -69,7 +69,7 @@ nox.options.error_on_missing_interpreters = False
 nox.options.reuse_venv = "yes"
 nox.options.sessions = [
     *("drift", "spec", "schemathesis", "lint", "types", "tests", "tests_lowest", "coverage"),
-    *("build", "publish_check"),
+    *("docs", "build", "publish_check"),
 ]
 
 # pyenv hides the Pythons that are not selected.
@@ -124,11 +124,12 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check types, of the wrapper and of a user's code (mypy --strict, basedpyright)."""
+    """Check types, of the wrapper and of a user's code (mypy --strict, basedpyright, pyright)."""
     _install_wheel(session, "aiohttp,cli,simulator", *_group("types"))
     session.run("mypy", "wrapper")
     # A process of its own: here the package is the installed one, as for a user.
-    session.run("mypy", "tests/typing")
+    session.run("mypy", "tests/typing", "examples")
+    session.run("pyright", "tests/typing")
     session.run("basedpyright", "wrapper", "tests/typing")
 
 
@@ -171,7 +172,7 @@ def fuzz(session: nox.Session) -> None:
 def mutation(session: nox.Session, module: str) -> None:
     """Change a module in many small ways, and fail if the tests notice less than 90 % of them (cosmic-ray)."""
     # What is changed is the installed copy; the next run installs it anew.
-    _install_wheel(session, "cli,simulator", *_group("tests"), *_group("mutation"))
+    _install_wheel(session, "aiohttp,cli,simulator", *_group("tests"), *_group("mutation"))
     find = "import wonder_payment; print(wonder_payment.__path__[0])"
     package = Path(str(session.run("python", "-c", find, silent=True)).strip())
     folder = Path(session.create_tmp())
@@ -214,6 +215,15 @@ def coverage(session: nox.Session) -> None:
     session.install("coverage")
     session.run("coverage", "combine")
     session.run("coverage", "report")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the docs site in site/, where a broken link fails, and test it: all names, and nothing from elsewhere."""
+    _install_wheel(session, "aiohttp,cli,simulator", *_group("docs"))
+    # Else the theme advertises its successor at each build.
+    session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
+    session.run("pytest", "tests/site", *session.posargs)
 
 
 @nox.session

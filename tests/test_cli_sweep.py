@@ -199,7 +199,7 @@ def test_what_can_not_be_used_is_told(
     source.write_text(f"id,card 4111111111111111\n{VERIFIED},\n")
     result = run(gateway, *arguments)
     assert result.exit_code == 2
-    assert told in " ".join(re.sub("[│╭╮╰╯─]", " ", result.stderr).split())
+    assert told in " ".join(result.stderr.split())
     assert result.stdout == ""
     assert gateway.requests == []
 

@@ -2,29 +2,18 @@
 
 import json
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from importlib.util import find_spec
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
-import pytest
+from examples.programs import EXAMPLES, ask_redis, celery_environ, needs_celery, redis, running, wait_until
 from wonder_payment.simulator import SimulatedGateway
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "celery_sweep.py"
 CHUNK, CONCURRENCY = 200, 16  # the example's
 TO_DIE, TO_LIVE = "zh-HK", "en"  # each worker asks in a language of its own, and so the gateway can tell them apart
-
-pytestmark = pytest.mark.skipif(
-    shutil.which("redis-server") is None or find_spec("celery") is None,
-    reason="no redis-server on the PATH, or no celery",
-)
 
 # The example as it is, but for how soon a dead worker's chunk is handed out again.
 IMPATIENT = """
@@ -39,63 +28,6 @@ app.conf.broker_transport_options = {
 """
 
 
-def wait_until(question: Callable[[], Any]) -> Any:
-    """Ask until the answer is true, and return it."""
-    end = time.monotonic() + 60
-    while not (answer := question()):
-        assert time.monotonic() < end, question
-        time.sleep(0.02)
-    return answer
-
-
-@contextmanager
-def running(command: list[str], log: Path, **environ: str) -> Iterator[int]:
-    """The process group of a program, of which nothing is left at the end."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=log.parent,
-            env={**os.environ, **environ},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        yield process.pid
-    finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-
-
-def ask_redis(port: int, *commands: str) -> list[str]:
-    with (
-        socket.create_connection(("127.0.0.1", port)) as connection,
-        connection.makefile("rw", newline="\r\n") as lines,
-    ):
-        lines.writelines(f"{command}\r\n" for command in commands)
-        lines.flush()
-        return [lines.readline().strip() for _ in commands]
-
-
-@contextmanager
-def redis(folder: Path) -> Iterator[int]:
-    """The port of a Redis server that keeps nothing on the disk."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    settings = {"bind": "127.0.0.1", "port": str(port), "save": "", "appendonly": "no", "dir": str(folder)}
-    options = [option for name, value in settings.items() for option in (f"--{name}", value)]
-
-    def answers() -> bool:
-        with suppress(OSError):
-            return ask_redis(port, "PING") == ["+PONG"]
-        return False
-
-    with running(["redis-server", *options], folder / "redis.log"):
-        wait_until(answers)
-        yield port
-
-
 def killed_within_a_chunk(group: int, chunks: list[list[str]], asked: Callable[[], list[str]]) -> list[str] | None:
     """Kill a worker if it has more of its chunk before it than it asks for at a time, and return that chunk."""
     os.killpg(group, signal.SIGSTOP)
@@ -106,6 +38,7 @@ def killed_within_a_chunk(group: int, chunks: list[list[str]], asked: Callable[[
     return chunk if is_within else None
 
 
+@needs_celery
 def test_when_one_of_two_workers_is_killed_half_way_each_token_is_answered_once(
     gateway: SimulatedGateway, tmp_path: Path
 ) -> None:
@@ -121,13 +54,7 @@ def test_when_one_of_two_workers_is_killed_half_way_each_token_is_answered_once(
 
     with ExitStack() as stack:
         port = stack.enter_context(redis(tmp_path))
-        environ = {
-            **gateway.environ,
-            "CELERY_BROKER_URL": f"redis://127.0.0.1:{port}/0",
-            "CELERY_RESULT_BACKEND": f"redis://127.0.0.1:{port}/1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PYTHONPATH": str(EXAMPLE.parent),
-        }
+        environ = celery_environ(port, gateway)
         to_die, _ = [
             stack.enter_context(
                 running(
@@ -139,7 +66,7 @@ def test_when_one_of_two_workers_is_killed_half_way_each_token_is_answered_once(
         wait_until(lambda: all(" ready." in log.read_text() for log in logs))
         with (tmp_path / "tokens.txt").open() as source:
             sweep = subprocess.Popen(
-                [sys.executable, EXAMPLE],
+                [sys.executable, EXAMPLES / "celery_sweep.py"],
                 env={**os.environ, **environ},
                 stdin=source,
                 stdout=subprocess.PIPE,

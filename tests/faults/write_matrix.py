@@ -34,7 +34,7 @@ def page(lines: list[list[str]]) -> str:
         "# What a caller gets when something goes wrong\n\n"
         "Each row is something that can go wrong between a service and the gateway, and what comes of it, for\n"
         "`WonderClient` and `AsyncWonderClient` alike.\n\n"
-        "- Nothing but an answer or a `WonderError` reaches the caller. The README tells what to do about each class.\n"
+        "- Nothing but an answer or a `WonderError` reaches the caller. [Errors](reference/errors.md) tells what to do about each.\n"
         "- The fault lasts, unless the row says otherwise. Where asking again can help, the last column but one says\n"
         "  what comes of a fault that happens once, and then no more.\n"
         f"- `check_token` with `timeout={TIMEOUT:g}` and `RetryPolicy(max_attempts={RETRY.max_attempts}, "

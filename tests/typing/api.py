@@ -1,9 +1,10 @@
-"""The public API as a user writes it. Type-checked, never run."""
+"""The public API as a user writes it. Type-checked, never run; docs/how-to/types.md shows what is asserted here."""
 
+# pyright: strict
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator
 from datetime import date
-from typing import assert_type
+from typing import Any, assert_type
 from uuid import UUID
 
 import httpx
@@ -12,53 +13,159 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from wonder_payment import (
     APIError,
     AsyncWonderClient,
+    AuthenticationError,
+    BadRequestError,
     Card,
+    ConfigurationError,
     Environment,
+    InvalidResponseError,
+    InvalidTokenError,
+    NetworkError,
+    NotFoundError,
+    Outcome,
     PaymentToken,
     PollPolicy,
     RateLimitError,
+    RequestTimeoutError,
     RetryPolicy,
+    ServerError,
     StillPendingError,
     TokenChecker,
     TokenState,
     TokenType,
     WonderClient,
     WonderError,
+    check_token,
 )
-from wonder_payment.signing import WonderAuth, sign, string_to_sign, verify
-from wonder_payment.simulator import Fault, SimulatedGateway
+from wonder_payment.signing import SCHEME, WonderAuth, load_private_key, sign, string_to_sign, verify
+from wonder_payment.simulator import (
+    WELL_KNOWN,
+    Fault,
+    Refusal,
+    SimulatedGateway,
+    SimulatedRequest,
+    SimulatedToken,
+    Verdict,
+    WellKnown,
+)
+from wonder_payment_pytest import wonder_gateway
 
 
 def settings(pem: str, key: RSAPrivateKey) -> None:
+    assert_type(WonderClient.from_env(), WonderClient)
+    assert_type(AsyncWonderClient.from_env(), AsyncWonderClient)
+    assert_type(RetryPolicy.never(), RetryPolicy)
+    assert_type(wonder_payment.__version__, str)
     WonderClient("app", pem, environment="sandbox")
     WonderClient("app", key, environment=Environment.PRODUCTION, passphrase=b"secret", language="zh-HK")
-    WonderClient("app", pem.encode(), environment=None, base_url="https://gateway.example", timeout=5)
-    WonderClient("app", pem, environment="sandbox", retry=RetryPolicy.never(), transport=httpx.HTTPTransport())
+    WonderClient("app", pem.encode(), environment=None, base_url=Environment.SANDBOX.base_url, timeout=5)
+    WonderClient("app", pem, environment="sandbox", retry=RetryPolicy(max_attempts=2), on_retry=count)
+    WonderClient("app", pem, environment="sandbox", transport=httpx.HTTPTransport())
     AsyncWonderClient("app", pem, environment="sandbox", transport=httpx.AsyncHTTPTransport())
+    AsyncWonderClient("app", pem, environment="sandbox", transport="aiohttp")
+    AsyncWonderClient.from_env({"WONDER_APP_ID": "app"}, timeout=2.0)
     WonderClient("app", pem)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    assert_type(WonderClient.from_env(), WonderClient)
-    assert_type(AsyncWonderClient.from_env({"WONDER_APP_ID": "app"}, timeout=2.0), AsyncWonderClient)
     WonderClient.from_env(nonsense=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    WonderClient("app", pem, environment="sandbox", transport="aiohttp")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-def check() -> None:
-    with WonderClient.from_env() as wonder:
-        token = assert_type(wonder.check_token("1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"), PaymentToken)
-        wonder.check_token(UUID(int=0), customer_uuid=UUID(int=1))
-    assert_type(wonder_payment.check_token(token.token, customer_uuid="uuid"), PaymentToken)
-    assert_type(token.is_verified, bool)
+def count(error: WonderError, delay: float) -> None:
+    assert_type((error.attempts, delay), tuple[int, float])
+
+
+def clients(wonder: WonderClient, token: str | UUID, tokens: list[str]) -> None:
+    assert_type(wonder.check_token(token), PaymentToken)
+    assert_type(wonder.wait_for_token(token), PaymentToken)
+    assert_type(wonder.check_tokens(tokens), Generator[Outcome])
+    assert_type(check_token(token), PaymentToken)
+    assert_type(wonder.close(), None)
+    check_token(token, customer_uuid=UUID(int=1))
+    wonder.check_token(token, customer_uuid="uuid")
+    seen: list[PaymentToken] = []
+    wonder.wait_for_token(token, timeout=60, poll=PollPolicy(shortest=0.3), on_poll=seen.append)
+    wonder.wait_for_token(token, customer_uuid=None, on_poll=print)
+    wonder.check_tokens((UUID(line) for line in tokens), concurrency=4)
+    wonder.check_token(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    with wonder as same:
+        assert_type(same, WonderClient)
+
+
+async def async_clients(wonder: AsyncWonderClient, token: str | UUID, tokens: list[str]) -> None:
+    assert_type(await wonder.check_token(token), PaymentToken)
+    assert_type(await wonder.wait_for_token(token), PaymentToken)
+    assert_type(wonder.check_tokens(tokens), AsyncGenerator[Outcome])
+    assert_type(await wonder.aclose(), None)
+    assert_type(await asyncio.gather(*(wonder.check_token(token) for token in tokens)), list[PaymentToken])
+    await wonder.wait_for_token(token, timeout=5.0, on_poll=print)
+    wonder.check_tokens(arriving(), concurrency=4)
+    async with wonder as same:
+        assert_type(same, AsyncWonderClient)
+
+
+async def arriving() -> AsyncIterator[str]:
+    await asyncio.sleep(0)
+    yield "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"
+
+
+def answers(token: PaymentToken, card: Card, outcome: Outcome) -> None:
+    assert_type(token.token, str)
     assert_type(token.state, TokenState | str)
     assert_type(token.token_type, TokenType | str)
+    assert_type(token.is_verified, bool)
+    assert_type(token.is_failed, bool)
+    assert_type(token.is_pending, bool)
+    assert_type(token.is_default, bool)
     assert_type(token.error_code, str | None)
-    if card := assert_type(token.card, Card | None):
-        assert_type(card.expires_on, date | None)
-        assert_type(card.is_expired(on=date(2030, 1, 1)), bool)
+    assert_type(token.error_message, str | None)
+    assert_type(token.request_id, str | None)
+    assert_type(token.extra, dict[str, Any])
+    assert_type(token.card, Card | None)
+    assert_type(card.number, str | None)
+    assert_type(card.last4, str | None)
+    assert_type(card.brand, str | None)
+    assert_type(card.holder_name, str | None)
+    assert_type(card.billing_currency, str | None)
+    assert_type(card.exp_month, str | None)
+    assert_type(card.exp_year, str | None)
+    assert_type(card.expires_on, date | None)
+    assert_type(card.is_expired(), bool)
+    assert_type(outcome.token_id, str)
+    assert_type(outcome.token, PaymentToken | None)
+    assert_type(outcome.error, WonderError | None)
+    card.is_expired(on=date(2030, 1, 1))
     token.state = "success"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 
 
+def errors(error: WonderError, api_error: APIError, still_pending: StillPendingError) -> None:
+    assert_type(error.request_id, str | None)
+    assert_type(error.attempts, int)
+    assert_type(api_error.status_code, int)
+    assert_type(api_error.code, str | float | None)
+    assert_type(api_error.message, str | None)
+    assert_type(api_error.retry_after, float | None)
+    assert_type(still_pending.token, PaymentToken | None)
+    assert_type(still_pending.elapsed, float)
+    assert_type(still_pending.polls, int)
+
+
+def caught(wonder: WonderClient, token: str) -> None:
+    try:
+        wonder.check_token(token)
+    except RateLimitError as error:
+        assert_type(error.retry_after, float | None)
+    except (BadRequestError, AuthenticationError, NotFoundError, ServerError) as error:
+        assert_type(error.status_code, int)
+    except (ConfigurationError, InvalidResponseError, RequestTimeoutError) as error:
+        assert_type(error.request_id, str | None)
+
+
+def kinds(bad_token: InvalidTokenError, too_late: RequestTimeoutError) -> tuple[ValueError, NetworkError]:
+    return bad_token, too_late
+
+
 def take(checker: TokenChecker[PaymentToken], slow: TokenChecker[Awaitable[PaymentToken]]) -> None:
-    assert_type(checker.check_token(UUID(int=0)), PaymentToken)
-    assert_type(slow.check_token("1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed", customer_uuid=None), Awaitable[PaymentToken])
+    assert_type(checker.check_token("1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"), PaymentToken)
+    assert_type(slow.check_token(UUID(int=0), customer_uuid=None), Awaitable[PaymentToken])
 
 
 def give(wonder: WonderClient, slow: AsyncWonderClient) -> None:
@@ -66,55 +173,63 @@ def give(wonder: WonderClient, slow: AsyncWonderClient) -> None:
     take(slow, wonder)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
-def wait(wonder: WonderClient) -> None:
-    seen: list[PaymentToken] = []
-    token = wonder.wait_for_token(UUID(int=0), timeout=60, poll=PollPolicy(shortest=0.3), on_poll=seen.append)
-    assert_type(token, PaymentToken)
-    wonder.wait_for_token("1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed", on_poll=print)
-    try:
-        wonder.wait_for_token("1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed", customer_uuid=UUID(int=1))
-    except StillPendingError as error:
-        assert_type(error.token, PaymentToken | None)
-        assert_type(error.elapsed, float)
-        assert_type(error.polls, int)
+def policies(retry: RetryPolicy, poll: PollPolicy, error: WonderError) -> None:
+    assert_type(retry.delay(error, attempt=1), float)
+    assert_type(poll.delay(elapsed=0.0), float)
+    assert_type(retry.max_attempts, int)
+    for seconds in (retry.max_elapsed, retry.backoff_initial, retry.backoff_max, poll.shortest, poll.longest):
+        assert_type(seconds, float)
+    for share in (retry.jitter, poll.jitter, poll.growth):
+        assert_type(share, float)
 
 
-async def wait_async(wonder: AsyncWonderClient) -> None:
-    assert_type(await wonder.wait_for_token(UUID(int=0), timeout=5.0), PaymentToken)
-
-
-def simulate(wonder_gateway: SimulatedGateway) -> None:
-    token = assert_type(wonder_gateway.add_token(states=["pending", "success"], after=1.5, card=None), str)
-    wonder_gateway.inject(Fault(status=502, headers={"Retry-After": "1"}, times=2), token=token)
-    wonder_gateway.approve(token)
-    wonder_gateway.decline(UUID(token), error_code="E1")
-    assert_type(wonder_gateway.client(timeout=1.0), WonderClient)
-    assert_type(wonder_gateway.async_client(), AsyncWonderClient)
-    assert_type(wonder_gateway.environ, dict[str, str])
-    assert_type([request.request_id for request in wonder_gateway.requests], list[str | None])
-
-
-async def check_many(tokens: list[str]) -> list[PaymentToken]:
-    async with AsyncWonderClient.from_env() as wonder:
-        return await asyncio.gather(*(wonder.check_token(token) for token in tokens))
-
-
-def errors(wonder: WonderClient) -> None:
-    try:
-        wonder.check_token("1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed")
-    except RateLimitError as error:
-        assert_type(error.retry_after, float | None)
-    except APIError as error:
-        assert_type(error.status_code, int)
-        assert_type(error.code, str | float | None)
-        assert_type(error.message, str | None)
-    except WonderError as error:
-        assert_type(error.attempts, int)
-        assert_type(error.request_id, str | None)
-
-
-def signing(private_key: RSAPrivateKey, public_key: RSAPublicKey) -> None:
-    digest = assert_type(string_to_sign("app/20260101000000/Wonder-RSA-SHA256", "0" * 16, "GET", "/", None), str)
-    signature = assert_type(sign(private_key, digest), str)
-    assert_type(verify(public_key, signature, credential="app", nonce="0" * 16, method="GET", uri="/", body=b""), bool)
+def signing(
+    pem: bytes,
+    private_key: RSAPrivateKey,
+    public_key: RSAPublicKey,
+    credential: str,
+    nonce: str,
+    method: str,
+    uri: str,
+    body: bytes | None,
+) -> None:
+    assert_type(load_private_key(pem), RSAPrivateKey)
+    assert_type(string_to_sign(credential, nonce, method, uri, body), str)
+    assert_type(sign(private_key, string_to_sign(credential, nonce, method, uri, body)), str)
+    assert_type(verify(public_key, "", credential=credential, nonce=nonce, method=method, uri=uri, body=body), bool)
+    string_to_sign(f"app/20260101000000/{SCHEME}", nonce, "GET", "/", None)
     httpx.Client(auth=WonderAuth("app", private_key, origin="https://gateway.example"))
+    httpx.AsyncClient(auth=WonderAuth("app", b"a PEM", origin=httpx.URL("https://gateway.example")))
+
+
+def simulator(gateway: SimulatedGateway, request: SimulatedRequest, verdict: Verdict, refusal: Refusal) -> None:
+    assert_type(gateway.add_token(states=["pending", "success"]), str)
+    assert_type(gateway.client(), WonderClient)
+    assert_type(gateway.async_client(), AsyncWonderClient)
+    assert_type(gateway.environ, dict[str, str])
+    assert_type(gateway.base_url, str)
+    assert_type(gateway.clock_offset, float)
+    assert_type(gateway.requests, list[SimulatedRequest])
+    assert_type(request.token, str | None)
+    assert_type(request.status, int)
+    assert_type(request.verdict, Verdict)
+    assert_type(verdict.refusal, Refusal | None)
+    assert_type(verdict.string_to_sign, str | None)
+    assert_type(refusal.code, str)
+    assert_type(WELL_KNOWN, tuple[WellKnown, ...])
+    assert_type(WELL_KNOWN[0].make(), SimulatedToken)
+    with SimulatedGateway(port=8080) as same:
+        assert_type(same, SimulatedGateway)
+    token = gateway.add_token(after=1.5, card=None)
+    gateway.inject(Fault(status=502, headers={"Retry-After": "1"}, times=2), token=token)
+    gateway.approve(token)
+    gateway.decline(UUID(token), error_code="E1")
+    gateway.clock_offset = 600
+    gateway.reset()
+
+
+def test_plugin(wonder_gateway: SimulatedGateway) -> None:
+    assert_type(wonder_gateway.client().check_token(wonder_gateway.add_token()), PaymentToken)
+
+
+fixtures = [wonder_gateway]

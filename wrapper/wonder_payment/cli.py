@@ -7,9 +7,9 @@ import logging
 import signal
 import time
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import attrs
 import typer
 from rich.console import Console
 from rich.live import Live
@@ -21,7 +21,6 @@ from typer.core import TyperGroup
 import wonder_payment
 
 from .errors import InvalidTokenError, StillPendingError, WonderError, redact, without_secrets
-from .sweeping import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -68,10 +67,18 @@ app = typer.Typer(
     "Exit status: 0 verified, 1 error, 2 usage, 3 pending, 4 failed.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain text; what renders Markdown takes longer to load than all the rest
 )
 
 _Token = Annotated[str, typer.Argument(help="The payment token: a UUID.", show_default=False)]
 _CustomerUuid = Annotated[str | None, typer.Option("--customer-uuid", help="The customer's UUID; not needed.")]
+_Source = Annotated[Path, typer.Argument(metavar="FILE|-", help="The tokens, one a line; - reads stdin.")]
+_Column = Annotated[str | None, typer.Option(help="The column of a CSV that has the tokens.", metavar="NAME")]
+_Output = Annotated[
+    Path | None,
+    typer.Option(help="Write there, not to stdout; what it has already is not asked again.", dir_okay=False),
+]
+_Concurrency = Annotated[int, typer.Option(help="How many to ask at a time.", min=1, max=10_000)]
 _Json = Annotated[bool, typer.Option("--json", help="Print the whole answer as JSON, card and all.")]
 _Timeout = Annotated[float, typer.Option(help="Seconds to wait at the most.", min=0.1, max=1e9)]
 _Port = Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 for any that is free.", min=0, max=65535)]
@@ -101,12 +108,27 @@ def wait(
     _finish(ask, as_json=as_json)
 
 
-app.command()(sweep)
+@app.command()
+def sweep(
+    source: _Source,
+    *,
+    column: _Column = None,
+    output: _Output = None,
+    concurrency: _Concurrency = 16,
+    customer_uuid: _CustomerUuid = None,
+) -> None:
+    """Ask for many tokens, and write the answers as JSON lines.
+
+    With --output it can be stopped: the same command goes on where it was. The exit status is 0 when all were asked.
+    """
+    from . import sweeping  # noqa: PLC0415 (no --help needs what it needs)
+
+    sweeping.sweep(source, column=column, output=output, concurrency=concurrency, customer_uuid=customer_uuid)
 
 
 @app.command()
 def doctor() -> None:
-    """Check the settings, the key, the clock and the signature, and say what to do about what is wrong."""
+    """Check settings, key, clock and signature. What is wrong is said, and what to do about it."""
     from .doctor import Examination  # noqa: PLC0415 (no --help needs what it needs)
 
     console = Console(highlight=False, soft_wrap=True)
@@ -126,7 +148,7 @@ def doctor() -> None:
 
 @app.command()
 def gateway(*, port: _Port = 0) -> None:
-    """Run a gateway on this machine until Ctrl-C: it checks signatures and plays 3-D Secure."""
+    """Run a gateway on this machine until Ctrl-C. It checks signatures and plays 3-D Secure."""
     from .simulator import WELL_KNOWN, SimulatedGateway  # noqa: PLC0415 (it needs another extra)
 
     # Ctrl-C as ever, and the same for whoever stops a process by its id.
@@ -152,7 +174,7 @@ def gateway(*, port: _Port = 0) -> None:
 
 @app.command()
 def demo() -> None:
-    """See it work without an account: wait for 3-D Secure at a gateway of this machine's own."""
+    """See it work without an account. Waits for 3-D Secure at a gateway of this machine's own."""
     from .simulator import Fault, SimulatedGateway  # noqa: PLC0415 (it needs another extra)
 
     console = Console(highlight=False)
@@ -278,6 +300,8 @@ def _finish(ask: Callable[[WonderClient], PaymentToken], *, as_json: bool) -> No
 
 
 def _print_json(answer: PaymentToken) -> None:
+    import attrs  # noqa: PLC0415 (no --help needs it)
+
     typer.echo(json.dumps(attrs.asdict(answer), indent=2, default=str))
 
 

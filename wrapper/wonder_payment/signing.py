@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["SCHEME", "WonderAuth", "load_private_key", "sign", "string_to_sign", "verify"]
 
 SCHEME = "Wonder-RSA-SHA256"
+"""The name of the scheme: the last part of a credential."""
 
 _NONCE_LENGTH = 16
 _NONCE_ALPHABET = (string.ascii_letters + string.digits).encode()

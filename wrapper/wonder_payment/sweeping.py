@@ -9,8 +9,7 @@ import signal
 import sys
 import threading
 from contextlib import aclosing, nullcontext, suppress
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, Self, cast
+from typing import IO, TYPE_CHECKING, Any, Self, cast
 
 import attrs
 import typer
@@ -24,6 +23,7 @@ from .errors import InvalidTokenError, WonderError, redact
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
+    from pathlib import Path
 
     from .sweep import Outcome
     from .token import PaymentToken
@@ -36,28 +36,11 @@ _NOT_ALL, _USAGE, _STOPPED = 1, 2, 130
 # Tokens read before they are asked for.
 _AHEAD = 64
 
-_Source = Annotated[Path, typer.Argument(metavar="FILE|-", help="The tokens, one a line; - reads stdin.")]
-_Column = Annotated[str | None, typer.Option(help="The column of a CSV that has the tokens.", metavar="NAME")]
-_Output = Annotated[
-    Path | None,
-    typer.Option(help="Write there, not to stdout; what it has already is not asked again.", dir_okay=False),
-]
-_Concurrency = Annotated[int, typer.Option(help="How many to ask at a time.", min=1, max=10_000)]
-_CustomerUuid = Annotated[str | None, typer.Option("--customer-uuid", help="The customer's UUID; not needed.")]
-
 
 def sweep(
-    source: _Source,
-    *,
-    column: _Column = None,
-    output: _Output = None,
-    concurrency: _Concurrency = 16,
-    customer_uuid: _CustomerUuid = None,
+    source: Path, *, column: str | None, output: Path | None, concurrency: int, customer_uuid: str | None
 ) -> None:
-    """Ask once for each of many tokens, and write the answers as JSON lines.
-
-    With --output it can be stopped: the same command goes on where it was. The exit status is 0 when all were asked.
-    """
+    """Ask for each token of a file, and end the program with the exit status."""
     try:
         tokens = _Tokens(source, column)
         with _Results(output) as results:

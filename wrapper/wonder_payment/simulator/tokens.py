@@ -151,3 +151,4 @@ WELL_KNOWN: tuple[WellKnown, ...] = (
     ),
     WellKnown.number(11, "never answers", _SUCCESS, faults=[Fault(delay=math.inf, times=math.inf)]),
 )
+"""The tokens that every simulated gateway has."""

@@ -1,0 +1,12 @@
+"""Puts the charts of benchmarks/ beside the pages that show them; mkdocs.yml names it as a hook."""  # noqa: INP001
+
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+
+def on_files(files: Files, config: MkDocsConfig) -> None:
+    """Add each chart under its own name. Called by MkDocs."""
+    for chart in Path(config.config_file_path).parent.glob("benchmarks/*.svg"):
+        files.append(File.generated(config, chart.name, abs_src_path=str(chart)))

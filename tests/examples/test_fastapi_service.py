@@ -1,0 +1,170 @@
+"""The FastAPI example, run by a real server and asked over HTTP as its page would."""
+
+import asyncio
+import logging
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+import wonder_payment
+from examples.programs import load, wait_until
+from wonder_payment.simulator import Fault, SimulatedGateway
+
+pytest.importorskip("fastapi")
+
+
+@pytest.fixture
+def example(gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    for name, value in gateway.environ.items():
+        monkeypatch.setitem(os.environ, name, value)
+    return load("fastapi_service")
+
+
+@pytest.fixture
+def page(example: ModuleType) -> Iterator[httpx.Client]:
+    """A browser's side of the service."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(example.app, lifespan="on", log_config=None, ws="none"))
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    try:
+        wait_until(lambda: server.started or not thread.is_alive())
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=30, trust_env=False
+        ) as page:
+            yield page
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+
+
+def ask(page: httpx.Client, token: str) -> httpx.Response:
+    return page.post("/verification", json={"token": token})
+
+
+def test_the_page_hears_how_3_d_secure_ended(page: httpx.Client, gateway: SimulatedGateway) -> None:
+    verified = gateway.add_token(states=["pending", "success"])
+    failed = gateway.add_token(states=["failed"], error_code="E1")
+    assert (ask(page, verified).status_code, ask(page, verified).json()) == (200, {"state": "success"})
+    assert ask(page, failed).json() == {"state": "failed", "error_code": "E1"}
+
+
+def test_while_it_lasts_the_page_is_told_to_ask_again(
+    example: ModuleType, page: httpx.Client, gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(example, "PATIENCE", 1.0)
+    answer = ask(page, gateway.add_token())
+    assert (answer.status_code, answer.headers["Retry-After"], answer.json()) == (202, "2", {"state": "pending"})
+
+
+def test_pages_that_wait_do_not_wait_for_each_other(page: httpx.Client, gateway: SimulatedGateway) -> None:
+    tokens = [gateway.add_token() for _ in range(20)]
+    with ThreadPoolExecutor(len(tokens)) as pool:
+        answers = [pool.submit(ask, page, token) for token in tokens]
+        # Each has looked before the first one ends.
+        wait_until(lambda: {request.token for request in gateway.requests} == set(tokens))
+        for token in reversed(tokens):
+            gateway.approve(token)
+        assert [answer.result().json() for answer in answers] == [{"state": "success"}] * len(tokens)
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "error"),
+    [
+        (Fault(status=400), 422, "BadRequestError"),
+        (Fault(status=401), 500, "AuthenticationError"),
+        (Fault(status=404), 404, "NotFoundError"),
+        (Fault(status=302), 502, "APIError"),
+        (Fault(body="<html>"), 502, "InvalidResponseError"),
+        (Fault(status=503, times=100), 502, "ServerError"),
+        (Fault(broken="reset before", times=100), 502, "NetworkError"),
+        (Fault(delay=60.0, times=100), 504, "RequestTimeoutError"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_an_error_is_a_problem_that_names_the_request_and_no_secret(
+    fault: Fault,
+    status: int,
+    error: str,
+    example: ModuleType,
+    page: httpx.Client,
+    gateway: SimulatedGateway,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(example, "PATIENCE", 2.0)  # a tenth of it is for the last look, which is to be answered
+    token = gateway.add_token(states=["success"])
+    gateway.inject(fault)
+    answer = ask(page, token)
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    problem = answer.json()
+    assert (answer.status_code, problem["status"], problem["error"]) == (status, status, error)
+    assert problem["title"] == answer.reason_phrase
+    assert problem["request_id"] in {request.request_id for request in gateway.requests}
+    (line,) = [record.getMessage() for record in caplog.records if record.name == example.__name__]
+    assert line.startswith(f"{error}: ")
+    assert problem["request_id"] in line
+    assert token not in answer.text + "".join(record.getMessage() for record in caplog.records)
+
+
+def test_a_rate_limit_is_passed_on(
+    example: ModuleType, page: httpx.Client, gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(example, "PATIENCE", 2.0)
+    gateway.inject(Fault(status=429, headers={"Retry-After": "17"}, times=100))
+    answer = ask(page, gateway.add_token())
+    assert (answer.status_code, answer.headers["Retry-After"], answer.json()["error"]) == (503, "17", "RateLimitError")
+
+
+def test_what_is_no_token_is_not_sent(page: httpx.Client, gateway: SimulatedGateway) -> None:
+    answer = ask(page, "4111111111111111")
+    assert (answer.status_code, answer.json()["error"]) == (422, "InvalidTokenError")
+    assert "4111" not in answer.text
+    assert gateway.requests == []
+
+
+def kinds(kind: type[Any] = wonder_payment.WonderError) -> Iterator[type[Any]]:
+    yield kind
+    for subclass in kind.__subclasses__():
+        yield from kinds(subclass)
+
+
+def test_every_error_has_a_status(example: ModuleType, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL)
+    statuses = {
+        kind.__name__: asyncio.run(example.problem(None, kind("It went wrong."))).status_code for kind in kinds()
+    }
+    assert set(statuses) == {name for name in wonder_payment.__all__ if name.endswith("Error")}
+    assert statuses["ConfigurationError"] == 500
+    assert statuses["StillPendingError"] == 502
+
+
+def test_the_client_lives_as_long_as_the_service(example: ModuleType, gateway: SimulatedGateway) -> None:
+    token = gateway.add_token(states=["success"])
+
+    async def live() -> None:
+        async with example.lifespan(example.app) as state:
+            assert (await state["wonder"].check_token(token)).is_verified
+        with pytest.raises(wonder_payment.ConfigurationError, match="closed"):
+            await state["wonder"].check_token(token)
+
+    asyncio.run(live())
+
+
+def test_a_service_without_its_settings_does_not_start(example: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WONDER_APP_ID")
+
+    async def live() -> None:
+        async with example.lifespan(example.app):
+            pytest.fail("It started.")
+
+    with pytest.raises(wonder_payment.ConfigurationError, match="WONDER_APP_ID"):
+        asyncio.run(live())
