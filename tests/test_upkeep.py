@@ -1,0 +1,25 @@
+"""What runs before a commit and a push is what CI runs."""
+
+import re
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parent.parent
+HOOKS = {
+    hook["stages"][0]: hook["entry"]
+    for repository in yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    for hook in repository["hooks"]
+}
+
+
+def test_before_a_push_runs_what_ci_runs() -> None:
+    assert (ROOT / ".ci/run").read_text().splitlines()[-1] == HOOKS["pre-push"]
+
+
+def test_before_a_commit_runs_a_part_of_it() -> None:
+    defaults = re.search(r"^nox\.options\.sessions = \[([^\]]*)\]", (ROOT / "noxfile.py").read_text(), re.MULTILINE)
+    assert defaults
+    command, sessions = HOOKS["pre-commit"].split(" --sessions ")
+    assert command == HOOKS["pre-push"]
+    assert set(sessions.split()) < set(re.findall(r'"(\w+)"', defaults[1]))
