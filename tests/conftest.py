@@ -1,6 +1,7 @@
 """What the tests share: a gateway, a caller for both clients, and a clock that nobody waits for."""
 
 import asyncio
+import signal
 import threading
 import time
 from functools import cache
@@ -29,6 +30,12 @@ def key() -> RSAPrivateKey:
 def pem(passphrase: str | None = None) -> str:
     encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
     return key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def ctrl_c_as_ever() -> None:
+    """A shell lets what it runs in the background ignore Ctrl-C, and so these tests, and the programs they run."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
