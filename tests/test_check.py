@@ -8,6 +8,7 @@ import re
 import threading
 import time
 import traceback
+from collections.abc import AsyncIterator, Iterator
 from email.utils import formatdate
 from typing import Any
 
@@ -416,6 +417,52 @@ def test_each_step_of_an_attempt_has_the_seconds_that_are_left_and_connecting_a_
     quarters = [[left, left / 4, left, left] for left in (8.0, 4.0, 0.5)]
     assert given[:3] == [pytest.approx(row, abs=0.1) for row in quarters]
     assert given[3:] == [[0.001] * 4] * 2
+
+
+def test_each_step_of_an_async_attempt_has_one_deadline_and_connecting_half_of_the_seconds(
+    gateway: SimulatedGateway, clock: Clock
+) -> None:
+    given: list[dict[str, float]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        given.append(request.extensions["timeout"])
+        clock.skip(1.0)
+        raise httpx.ReadTimeout("late")
+
+    async def check(seconds: float) -> None:
+        options: dict[str, Any] = {"transport": httpx.MockTransport(answer), "retry": RetryPolicy.never()}
+        async with gateway.async_client(timeout=seconds, **options) as wonder:
+            with pytest.raises(RequestTimeoutError):
+                await wonder.check_token(TOKEN)
+
+    for seconds in (8.0, 3.0):
+        asyncio.run(check(seconds))
+    assert given == [{"connect": pytest.approx(4.0, abs=0.1)}, {"connect": pytest.approx(1.5, abs=0.1)}]
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_large_answer_is_left_alone_when_its_length_is_told_and_else_read_to_1_mib(
+    caller: Caller, *, is_told: bool
+) -> None:
+    size, pieces, read = 64 * 1024, 100, 0
+
+    def content() -> Iterator[bytes]:
+        nonlocal read
+        for _ in range(pieces):
+            read += size
+            yield b" " * size
+
+    async def content_async() -> AsyncIterator[bytes]:
+        for piece in content():
+            yield piece
+
+    def answer(_request: httpx.Request) -> httpx.Response:
+        headers = {"Content-Length": str(size * pieces)} if is_told else {}
+        return httpx.Response(200, headers=headers, content=content_async() if caller.is_async else content())
+
+    with pytest.raises(InvalidResponseError, match="larger than 1 MiB"):
+        caller.check(transport=httpx.MockTransport(answer))
+    assert read == (0 if is_told else 1024 * 1024 + size)
 
 
 @pytest.mark.parametrize("fault", [Fault(delay=1.2), Fault(drip=0.005)], ids=["late", "dripping"])
