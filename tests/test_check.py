@@ -435,9 +435,28 @@ def test_each_step_of_an_async_attempt_has_one_deadline_and_connecting_half_of_t
             with pytest.raises(RequestTimeoutError):
                 await wonder.check_token(TOKEN)
 
-    for seconds in (8.0, 3.0):
+    for seconds in (8.0, 3.0, 0.001):
         asyncio.run(check(seconds))
-    assert given == [{"connect": pytest.approx(4.0, abs=0.1)}, {"connect": pytest.approx(1.5, abs=0.1)}]
+    # Never 0: that is a socket's word for "do not wait".
+    assert given == [{"connect": pytest.approx(half, abs=0.1)} for half in (4.0, 1.5, 0.001)]
+    assert given[-1] == {"connect": 0.001}
+
+
+def test_a_large_delay_within_an_answer_ends_it_though_its_last_bytes_come(caller: Caller, clock: Clock) -> None:
+    def content() -> Iterator[bytes]:
+        yield b"{"
+        clock.skip(9.0)
+        yield b"}"
+
+    async def content_async() -> AsyncIterator[bytes]:
+        for piece in content():
+            yield piece
+
+    def answer(_request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=content_async() if caller.is_async else content())
+
+    with pytest.raises(RequestTimeoutError):
+        caller.check(transport=httpx.MockTransport(answer), timeout=8.0)
 
 
 @pytest.mark.parametrize("is_told", [True, False])
