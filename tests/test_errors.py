@@ -253,6 +253,7 @@ EXPORTED = {
     "PaymentToken",
     "PollPolicy",
     "RetryPolicy",
+    "TokenChecker",
     "TokenState",
     "TokenType",
     "WonderClient",
