@@ -579,7 +579,9 @@ def test_an_error_of_the_source_reaches_the_caller_with_its_frames(
     names = [frame.f_code.co_name for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
     assert names[-2:] == ["source", "read_the_database"]
     assert caught.value.__cause__ is None
-    assert len(gateway.requests) <= good_ones
+    # What the test before has cut off may come in as late as now.
+    asked = [str(request.token) for request in gateway.requests if str(request.token) in tokens]
+    assert len(asked) == len(set(asked))
 
 
 def test_a_client_is_good_for_another_sweep_and_for_two_at_once(caller: Caller, gateway: SimulatedGateway) -> None:
