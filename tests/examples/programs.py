@@ -1,5 +1,6 @@
 """What the tests of the examples share: programs that run beside them, and a Redis server."""
 
+import gc
 import importlib.util
 import os
 import shutil
@@ -89,6 +90,8 @@ def redis(folder: Path) -> Iterator[int]:
     with running(["redis-server", *options], folder / "redis.log"):
         wait_until(answers)
         yield port
+        # Celery's results talk to the server when they are collected.
+        gc.collect()
 
 
 def celery_environ(port: int, gateway: SimulatedGateway) -> dict[str, str]:
