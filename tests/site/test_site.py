@@ -1,0 +1,133 @@
+"""The built docs site, which `nox -s docs` makes: all that is public is there, and nothing comes from elsewhere."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from functools import partial
+from html.parser import HTMLParser
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
+from pathlib import Path
+from threading import Thread
+
+import griffe
+import pytest
+from mkdocstrings import Inventory
+from playwright.sync_api import sync_playwright
+
+SITE = Path(__file__).parent.parent.parent / "site"
+PAGES = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html"))
+CHROMIUM = shutil.which("chromium")
+
+PUBLIC = [
+    (module, name)
+    for module in ("wonder_payment", "wonder_payment.signing", "wonder_payment.simulator", "wonder_payment_pytest")
+    for name in import_module(module).__all__
+]
+each_public_name = pytest.mark.parametrize(("module", "name"), PUBLIC, ids=[".".join(names) for names in PUBLIC])
+each_page = pytest.mark.parametrize("page", PAGES)
+
+
+@each_public_name
+def test_a_public_name_is_in_the_reference(module: str, name: str) -> None:
+    with (SITE / "objects.inv").open("rb") as file:
+        assert f"{module}.{name}" in Inventory.parse_sphinx(file)
+
+
+@each_public_name
+def test_a_public_name_has_a_docstring(module: str, name: str) -> None:
+    thing = griffe.load(module, resolve_aliases=True)[name]
+    assert thing.docstring, "a docstring, or a text below the assignment"
+
+
+class _Assets(HTMLParser):
+    """Notes what a page loads by itself, and what only its reader's click would load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded: list[str] = []
+        self.inline = False
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        given = dict(attributes)
+        self.inline = tag == "style"
+        names = ("src", "srcset", "data", "poster") + (("href",) if tag == "link" else ())
+        self.loaded += [address for name in names if (address := given.get(name))]
+        self.loaded += _from_style(given.get("style") or "")
+
+    def handle_data(self, data: str) -> None:
+        if self.inline:
+            self.loaded += _from_style(data)
+
+
+def _from_style(style: str) -> list[str]:
+    return re.findall(r"""(?:url\(|@import)\s*["']?([^"')]+)""", style)
+
+
+def _is_foreign(address: str) -> bool:
+    return re.match(r"(?!data:)[a-z]+:|//", address, re.IGNORECASE) is not None
+
+
+@each_page
+def test_no_page_names_an_asset_from_elsewhere(page: str) -> None:
+    assets = _Assets()
+    assets.feed((SITE / page).read_text())
+    assert len(assets.loaded) > 2
+    assert [address for address in assets.loaded if _is_foreign(address)] == []
+
+
+def test_no_style_names_an_asset_from_elsewhere() -> None:
+    styles = list(SITE.rglob("*.css"))
+    assert len(styles) > 1
+    assert [address for style in styles for address in _from_style(style.read_text()) if _is_foreign(address)] == []
+
+
+@each_page
+def test_no_page_has_marks_that_were_not_rendered(page: str) -> None:
+    assert re.findall(r"--8<--|<p>:::|<p>```", (SITE / page).read_text()) == []
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=SITE)) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
+@pytest.mark.parametrize("width", [1280, 400], ids=["wide", "narrow"])
+def test_a_browser_fetches_nothing_from_elsewhere_and_no_page_is_wider_than_it(address: str, width: int) -> None:
+    foreign, problems, too_wide = set(), set(), {}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        tab = browser.new_page(viewport={"width": width, "height": 800})
+        tab.on("request", lambda request: request.url.startswith((address, "data:")) or foreign.add(request.url))
+        tab.on("console", lambda message: message.type != "error" or problems.add(message.text))
+        for page in PAGES:
+            tab.goto(address + page, wait_until="load")
+            wanted = tab.evaluate("document.documentElement.scrollWidth")
+            if wanted > width:
+                too_wide[page] = wanted
+        browser.close()
+    assert (foreign, problems, too_wide) == (set(), set(), {})
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
+def test_the_search_finds_a_name(address: str) -> None:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        tab = browser.new_page(viewport={"width": 1280, "height": 800})
+        tab.goto(f"{address}?q=StillPendingError")
+        found = tab.locator("a.md-search-result__link", has_text="StillPendingError")
+        found.first.wait_for(timeout=60_000)
+        pages = {link.get_attribute("href") for link in found.all()}
+        browser.close()
+    assert any("reference/errors.html" in str(page) for page in pages)
