@@ -27,8 +27,8 @@ def main() -> None:
             for path in (sdist, wheel):
                 if path.read_bytes() != (folder / other / path.name).read_bytes():
                     sys.exit(f"{path.name}, built {other}, has other bytes.")
-        _run("twine", "check", "--strict", sdist, wheel)
-        _run("check_wheel_contents", wheel)
+        run("twine", "check", "--strict", sdist, wheel)
+        run("check_wheel_contents", wheel)
         _write_sbom(wheel, folder)
 
 
@@ -63,17 +63,17 @@ def _unpacked(sdist: Path, folder: Path) -> Path:
 def _write_sbom(wheel: Path, folder: Path) -> None:
     """Write what a bare install of the wheel brings along, with the licences, and fail if one of them won't do."""
     bare, (name, version) = folder / "bare", wheel.name.split("-")[:2]
-    _run("venv", "--without-pip", bare)
+    run("venv", "--without-pip", bare)
     pip = ("pip", "--python", bare, "--disable-pip-version-check", "install", "--quiet")
-    _run(*pip, wheel)
+    run(*pip, wheel)
     # Once more by its name: what is installed by its path has that path in the SBOM.
-    _run(*pip, "--no-deps", "--no-index", "--force-reinstall", "--find-links", DIST, f"{name}=={version}")
+    run(*pip, "--no-deps", "--no-index", "--force-reinstall", "--find-links", DIST, f"{name}=={version}")
     about = folder / "pyproject.toml"
     about.write_text(_with_version(Path("pyproject.toml").read_text(), version))
     sbom = DIST / f"{name}-{version}.cdx.json"
     options = ("--pyproject", about, "--mc-type", "library", "--output-reproducible", "--output-file", sbom)
-    _run("cyclonedx_py", "environment", *options, bare)
-    _run("release.licences", sbom)
+    run("cyclonedx_py", "environment", *options, bare)
+    run("release.licences", sbom)
 
 
 def _with_version(project: str, version: str) -> str:
@@ -84,7 +84,8 @@ def _with_version(project: str, version: str) -> str:
     return f'{before}version = "{version}"{after}'
 
 
-def _run(module: str, *arguments: str | Path) -> None:
+def run(module: str, *arguments: str | Path) -> None:
+    """Run a module with this Python, and end with its exit status if it fails."""
     done = subprocess.run([sys.executable, "-m", module, *arguments], check=False)
     if done.returncode:
         sys.exit(done.returncode)

@@ -5,10 +5,10 @@ PUBLISH_ARGUMENTS has what twine gets besides. It is a variable because nox show
 
 import os
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
+from release import build
 from release.refusals import Refused, check
 
 
@@ -19,16 +19,10 @@ def main() -> None:
         version = check(Path.cwd(), arguments, os.environ.get("PIP_INDEX_URL", ""))
     except Refused as refusal:
         sys.exit(f"Not published: {refusal}")
-    _run("release.build")
-    files = [str(path) for pattern in ("*.tar.gz", "*.whl") for path in Path("dist").glob(pattern)]
-    _run("twine", "upload", "--non-interactive", "--disable-progress-bar", *arguments, *files)
+    build.main()
+    files = [path for pattern in ("*.tar.gz", "*.whl") for path in build.DIST.glob(pattern)]
+    build.run("twine", "upload", "--non-interactive", "--disable-progress-bar", *arguments, *files)
     print(f"Published. Now tag it: git tag v{version} && git push origin v{version}")
-
-
-def _run(module: str, *arguments: str) -> None:
-    done = subprocess.run([sys.executable, "-m", module, *arguments], check=False)
-    if done.returncode:
-        sys.exit(done.returncode)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,13 @@ def gateway(wonder_gateway: SimulatedGateway) -> SimulatedGateway:
     return wonder_gateway
 
 
+@pytest.fixture
+def in_environment(gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gateway's settings are this process's variables."""
+    for name, value in gateway.environ.items():
+        monkeypatch.setenv(name, value)
+
+
 @attrs.frozen
 class Caller:
     """Makes a call with the sync or the async client, so that one table serves both."""

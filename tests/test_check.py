@@ -8,7 +8,7 @@ import re
 import threading
 import time
 import traceback
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from email.utils import formatdate
 from typing import Any
 
@@ -442,21 +442,28 @@ def test_each_step_of_an_async_attempt_has_one_deadline_and_connecting_half_of_t
     assert given[-1] == {"connect": 0.001}
 
 
-def test_a_large_delay_within_an_answer_ends_it_though_its_last_bytes_come(caller: Caller, clock: Clock) -> None:
-    def content() -> Iterator[bytes]:
-        yield b"{"
-        clock.skip(9.0)
-        yield b"}"
+def streaming(caller: Caller, content: Callable[[], Iterator[bytes]], **headers: str) -> httpx.MockTransport:
+    """What answers in these pieces, made as they are read."""
 
     async def content_async() -> AsyncIterator[bytes]:
         for piece in content():
             yield piece
 
     def answer(_request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, content=content_async() if caller.is_async else content())
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return httpx.Response(200, headers=named, content=content_async() if caller.is_async else content())
+
+    return httpx.MockTransport(answer)
+
+
+def test_a_large_delay_within_an_answer_ends_it_though_its_last_bytes_come(caller: Caller, clock: Clock) -> None:
+    def content() -> Iterator[bytes]:
+        yield b"{"
+        clock.skip(9.0)
+        yield b"}"
 
     with pytest.raises(RequestTimeoutError):
-        caller.check(transport=httpx.MockTransport(answer), timeout=8.0)
+        caller.check(transport=streaming(caller, content), timeout=8.0)
 
 
 @pytest.mark.parametrize("is_told", [True, False])
@@ -471,16 +478,9 @@ def test_a_large_answer_is_left_alone_when_its_length_is_told_and_else_read_to_1
             read += size
             yield b" " * size
 
-    async def content_async() -> AsyncIterator[bytes]:
-        for piece in content():
-            yield piece
-
-    def answer(_request: httpx.Request) -> httpx.Response:
-        headers = {"Content-Length": str(size * pieces)} if is_told else {}
-        return httpx.Response(200, headers=headers, content=content_async() if caller.is_async else content())
-
+    headers = {"Content_Length": str(size * pieces)} if is_told else {}
     with pytest.raises(InvalidResponseError, match="larger than 1 MiB"):
-        caller.check(transport=httpx.MockTransport(answer))
+        caller.check(transport=streaming(caller, content, **headers))
     assert read == (0 if is_told else 1024 * 1024 + size)
 
 

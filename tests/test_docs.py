@@ -25,7 +25,7 @@ from sybil import Document, Example, Region
 from sybil.evaluators.python import PythonEvaluator
 from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
 from wonder_payment.cli import app
-from wonder_payment.simulator import WELL_KNOWN, SimulatedGateway
+from wonder_payment.simulator import WELL_KNOWN
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -176,12 +176,11 @@ def _check_files(names: list[str]) -> None:
         assert file.is_relative_to(ROOT / "tests") or has_tests, f"nothing runs {file.name}"
 
 
+@pytest.mark.usefixtures("in_environment")
 @pytest.mark.parametrize("name", WITH_BLOCKS)
 def test_each_code_block_of_a_page_runs(
-    name: str, gateway: SimulatedGateway, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for variable, value in gateway.environ.items():
-        monkeypatch.setitem(os.environ, variable, value)
     folder = tmp_path / "page"
     folder.mkdir()
     monkeypatch.chdir(folder)

@@ -300,11 +300,10 @@ def test_the_query_string_is_part_of_what_is_signed(gateway: SimulatedGateway) -
         assert plain.post(gateway.base_url + CHECK + "?a=1&b=%20", content=body).status_code == 200
 
 
+@pytest.mark.usefixtures("in_environment")
 def test_the_one_liner_makes_one_client_from_the_environment(
     gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in gateway.environ.items():
-        monkeypatch.setenv(name, value)
     token = gateway.add_token(states=["pending", "success"])
     assert check_token(token).is_pending
     monkeypatch.delenv("WONDER_APP_ID")  # no longer needed

@@ -15,6 +15,8 @@ from wonder_payment.simulator import Fault, SimulatedGateway
 
 django = pytest.importorskip("django")
 
+pytestmark = pytest.mark.usefixtures("in_environment")
+
 
 class Server(ThreadingMixIn, WSGIServer):
     """One thread a request, as Django is deployed."""
@@ -41,12 +43,10 @@ def example() -> ModuleType:
 
 
 @pytest.fixture
-def page(example: ModuleType, gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch) -> Iterator[httpx.Client]:
+def page(example: ModuleType) -> Iterator[httpx.Client]:
     """A browser's side of the site."""
     from django.core.wsgi import get_wsgi_application  # noqa: PLC0415
 
-    for name, value in gateway.environ.items():
-        monkeypatch.setitem(os.environ, name, value)
     with Server(("127.0.0.1", 0), Quiet) as server:
         server.set_app(get_wsgi_application())
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))

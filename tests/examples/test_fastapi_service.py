@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -20,10 +19,11 @@ from wonder_payment.simulator import Fault, SimulatedGateway
 pytest.importorskip("fastapi")
 
 
+pytestmark = pytest.mark.usefixtures("in_environment")
+
+
 @pytest.fixture
-def example(gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    for name, value in gateway.environ.items():
-        monkeypatch.setitem(os.environ, name, value)
+def example() -> ModuleType:
     return load("fastapi_service")
 
 

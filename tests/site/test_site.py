@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from html.parser import HTMLParser
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -13,7 +14,7 @@ from threading import Thread
 import griffe
 import pytest
 from mkdocstrings import Inventory
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 SITE = Path(__file__).parent.parent.parent / "site"
 PAGES = sorted(path.relative_to(SITE).as_posix() for path in SITE.rglob("*.html"))
@@ -102,13 +103,19 @@ def address() -> Iterator[str]:
         thread.join()
 
 
+@contextmanager
+def a_tab(width: int) -> Iterator[Page]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield browser.new_page(viewport={"width": width, "height": 800})
+        browser.close()
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
 @pytest.mark.parametrize("width", [1280, 400], ids=["wide", "narrow"])
 def test_a_browser_fetches_nothing_from_elsewhere_and_no_page_is_wider_than_it(address: str, width: int) -> None:
     foreign, problems, too_wide = set(), set(), {}
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        tab = browser.new_page(viewport={"width": width, "height": 800})
+    with a_tab(width) as tab:
         tab.on("request", lambda request: request.url.startswith((address, "data:")) or foreign.add(request.url))
         tab.on("console", lambda message: message.type != "error" or problems.add(message.text))
         for page in PAGES:
@@ -116,18 +123,14 @@ def test_a_browser_fetches_nothing_from_elsewhere_and_no_page_is_wider_than_it(a
             wanted = tab.evaluate("document.documentElement.scrollWidth")
             if wanted > width:
                 too_wide[page] = wanted
-        browser.close()
     assert (foreign, problems, too_wide) == (set(), set(), {})
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
 def test_the_search_finds_a_name(address: str) -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
-        tab = browser.new_page(viewport={"width": 1280, "height": 800})
+    with a_tab(1280) as tab:
         tab.goto(f"{address}?q=StillPendingError")
         found = tab.locator("a.md-search-result__link", has_text="StillPendingError")
         found.first.wait_for(timeout=60_000)
         pages = {link.get_attribute("href") for link in found.all()}
-        browser.close()
     assert any("reference/errors.html" in str(page) for page in pages)

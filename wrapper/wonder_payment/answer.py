@@ -34,6 +34,8 @@ _GOOD_CODES = (0, 200)
 # A longer number is no code, and may be a card's.
 _LONGEST_CODE = 10**9
 
+_NO_HEADERS = httpx.Headers()
+
 _ERRORS: dict[float, type[errors.APIError]] = {
     400: errors.BadRequestError,
     401: errors.AuthenticationError,
@@ -82,7 +84,7 @@ class _GoodAnswer:
     envelope: dict[str, Any]
     status_code: int = HTTPStatus.OK
     content: bytes = b""
-    headers: httpx.Headers = attrs.field(factory=httpx.Headers)
+    headers: httpx.Headers = _NO_HEADERS
 
     def json(self) -> dict[str, Any]:
         return self.envelope
