@@ -24,7 +24,8 @@ app.conf.update(
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,
     # When a whole machine dies, Redis hands out again what it held after so many seconds. Longer than any countdown:
-    # what is handed out while it waits is done twice.
+    # what is handed out while it waits is done twice. What a worker was just taking over when it died is lost (RabbitMQ
+    # has no such gap): start() again what has no result long after WITHIN.
     broker_transport_options={"visibility_timeout": WITHIN + 60},
 )
 

@@ -18,6 +18,7 @@ from wonder_payment import (
     PaymentToken,
     PollPolicy,
     RateLimitError,
+    RequestTimeoutError,
     RetryPolicy,
     ServerError,
     WonderError,
@@ -141,6 +142,29 @@ def test_the_budget_is_never_slept_past(caller: Caller, httpx_mock: HTTPXMock, c
     # The next delay, 8 s, would end after 15.5 s.
     assert clock.slept == [0.5, 1.0, 2.0, 4.0]
     assert caught.value.attempts == 5
+
+
+@pytest.mark.parametrize(
+    ("timeout", "kind", "request_number"),
+    [(60.0, ServerError, 0), (1.0, RequestTimeoutError, 1)],
+    ids=["the budget's end", "its own timeout"],
+)
+def test_an_attempt_that_the_budget_cut_short_leaves_the_failure_before_it(
+    caller: Caller,
+    httpx_mock: HTTPXMock,
+    clock: Clock,
+    timeout: float,
+    kind: type[WonderError],
+    request_number: int,
+) -> None:
+    play(httpx_mock, status(503), httpx.ReadTimeout("slow"))
+    with pytest.raises(kind) as caught:
+        caller.check(timeout=timeout, retry=RetryPolicy(max_attempts=2, max_elapsed=20.0))
+    assert type(caught.value) is kind
+    request = httpx_mock.get_requests()[request_number]
+    assert (caught.value.attempts, caught.value.request_id) == (2, request.headers["X-Request-ID"])
+    assert caught.value.__context__ is None
+    assert clock.slept
 
 
 def test_backoff_stops_growing_at_its_maximum() -> None:

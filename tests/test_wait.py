@@ -145,6 +145,19 @@ def test_a_wait_whose_looks_all_fail_knows_no_token(caller: Caller, httpx_mock: 
     assert 18.5 < sum(clock.slept) <= 20.0
 
 
+def test_a_last_look_that_the_budget_cut_short_leaves_the_failure_before_it(
+    caller: Caller, httpx_mock: HTTPXMock, clock: Clock
+) -> None:
+    httpx_mock.add_response(status_code=503)
+    httpx_mock.add_exception(httpx.ReadTimeout("slow"), is_reusable=True)
+    with pytest.raises(StillPendingError) as caught:
+        caller.wait(settings=ONCE, timeout=5.0)
+    assert isinstance(caught.value.__cause__, ServerError)
+    assert caught.value.attempts == len(httpx_mock.get_requests()) > 1
+    assert caught.value.request_id == httpx_mock.get_requests()[0].headers["X-Request-ID"]
+    assert clock.slept
+
+
 def test_a_failure_that_passed_is_no_longer_the_cause(caller: Caller, httpx_mock: HTTPXMock, clock: Clock) -> None:
     httpx_mock.add_response(status_code=500)
     httpx_mock.add_response(json=envelope(state="pending"), is_reusable=True)

@@ -60,7 +60,7 @@ def test_the_page_hears_how_3_d_secure_ended(page: httpx.Client, gateway: Simula
 def test_while_it_lasts_the_page_is_told_to_ask_again(
     example: ModuleType, page: httpx.Client, gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(example, "PATIENCE", 1.0)
+    monkeypatch.setattr(example, "PATIENCE", 2.0)
     answer = ask(page, gateway.add_token())
     assert (answer.status_code, answer.headers["Retry-After"], answer.json()) == (202, "2", {"state": "pending"})
 
@@ -100,7 +100,7 @@ def test_an_error_is_a_problem_that_names_the_request_and_no_secret(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(example, "PATIENCE", 2.0)  # a tenth of it is for the last look, which is to be answered
+    monkeypatch.setattr(example, "PATIENCE", 2.0)
     token = gateway.add_token(states=["success"])
     gateway.inject(fault)
     answer = ask(page, token)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import attrs
 from tenacity import RetryCallState, retry_if_exception
 
-from .errors import InvalidResponseError, WonderError, tell
+from .errors import InvalidResponseError, RequestTimeoutError, WonderError, tell
 from .retry import RetryPolicy, describe, is_transient
 from .token import PaymentToken
 
@@ -53,7 +53,8 @@ class Call:
         deadline: When the whole call must be over, by time.monotonic().
         on_retry: Called before each delay.
         attempts: How many attempts were made so far.
-        failure: What the last attempt ended in, if it failed.
+        failure: What the last attempt ended in, if it failed. One that only the call's own end made too late tells
+            less than the failure before it, which stands.
         took: Seconds that the last attempt took.
     """
 
@@ -67,10 +68,10 @@ class Call:
     failure: WonderError | None = None
     took: float = 0.0
 
-    def again(self, *, until: float) -> Self:
+    def again(self, *, until: float, failure: WonderError | None) -> Self:
         """Return the same call, not yet made, to be over at the latest by then (time.monotonic())."""
         deadline = min(time.monotonic() + self.retry.max_elapsed, until)
-        return attrs.evolve(self, deadline=deadline, attempts=0)
+        return attrs.evolve(self, deadline=deadline, attempts=0, failure=failure)
 
     def loop(self) -> dict[str, Any]:
         """Return the settings of tenacity's loop over the attempts."""
@@ -101,7 +102,7 @@ class Call:
         began = time.monotonic()
         attempt = Attempt(deadline=min(began + self.timeout, self.deadline))
         context = current_attempt.set(attempt)
-        self.failure = failure = None
+        before, self.failure, failure = self.failure, None, None
         try:
             yield attempt
         except WonderError as error:
@@ -119,8 +120,12 @@ class Call:
             "attempt %d: %s after %.3f s (request id %s)", self.attempts, outcome, self.took, attempt.request_id
         )
         if failure:
+            failure.request_id = attempt.request_id
+            was_cut_short = isinstance(failure, RequestTimeoutError) and attempt.deadline == self.deadline
+            if was_cut_short and before and not isinstance(before, RequestTimeoutError):
+                failure = before
+            failure.attempts = self.attempts
             self.failure = failure
-            failure.attempts, failure.request_id = self.attempts, attempt.request_id
             failure.__context__ = None  # what its cause stands for, with all that it may quote
             raise failure from failure.__cause__
 

@@ -66,7 +66,8 @@ class Wait:
 
     def call(self) -> Call:
         """Return the next look's call: within what is left of the budget."""
-        self.look = self.first.again(until=self.began + self.timeout)
+        failure = self.look.failure if self.polls else None
+        self.look = self.first.again(until=self.began + self.timeout, failure=failure)
         return self.look
 
     def _goes_on(self, state: RetryCallState) -> bool:
