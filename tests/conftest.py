@@ -144,7 +144,7 @@ class Clock:
             self._real["sleep"](seconds)
 
     async def _async_sleep(self, seconds: float, result: object = None) -> object:
-        if self._is_ours:
+        if self._is_ours and seconds:  # none at all is no delay: it lets other tasks run
             self.slept.append(seconds)
             self.skip(seconds)
             seconds = 0

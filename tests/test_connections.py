@@ -1,17 +1,17 @@
-"""The connections of the async client: as many as requests are under way, kept for the next ones, and not for ever."""
+"""The connections: as many as requests are under way, kept for the next ones, not for ever; and whom they trust."""
 
 import asyncio
-import threading
-import time
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 import pytest
 from conftest import TOKEN, Clock, key
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from faults.making import GOOD, VERIFIED
-from wonder_payment import AsyncWonderClient, RequestTimeoutError, RetryPolicy
+from wonder_payment import AsyncWonderClient, NetworkError, RequestTimeoutError, RetryPolicy
 
 
 class Server:
@@ -131,27 +131,63 @@ def test_closing_the_client_closes_all_that_are_idle(count: int) -> None:
     assert asyncio.run(main()) == 0
 
 
-def key_that_notes_its_threads(threads: list[str]) -> RSAPrivateKey:
+def key_that_tells(when_it_signs: Callable[[], None]) -> RSAPrivateKey:
     """A key as that of a key service: nothing but sign() works."""
 
     def sign(_self: object, *arguments: Any) -> bytes:
-        threads.append(threading.current_thread().name)
-        time.sleep(0.001)  # time enough for another thread to begin
+        when_it_signs()
         return key().sign(*arguments)
 
     names: dict[str, Any] = dict.fromkeys(RSAPrivateKey.__abstractmethods__)
     methods = names | {"sign": sign, "key_size": 2048, "public_key": lambda _self: key().public_key()}
-    made: RSAPrivateKey = type("Noting", (RSAPrivateKey,), methods)()
+    made: RSAPrivateKey = type("Telling", (RSAPrivateKey,), methods)()
     return made
 
 
-@pytest.mark.parametrize(("transport", "thread"), [(None, "MainThread"), ("aiohttp", "wonder-payment-signer_0")])
-def test_aiohttps_requests_are_signed_in_one_thread_of_their_own(transport: str | None, thread: str) -> None:
-    threads = list[str]()
+@pytest.mark.parametrize("transport", [None, "aiohttp"])
+def test_checks_that_begin_at_once_are_signed_in_turns_and_others_run_between_them(transport: str | None) -> None:
+    others, seen = 0, list[int]()
+
+    async def other() -> None:
+        nonlocal others
+        while True:
+            await asyncio.sleep(0)
+            others += 1
 
     async def main() -> None:
-        async with a_client(private_key=key_that_notes_its_threads(threads), transport=transport) as (client, server):
+        private_key = key_that_tells(lambda: seen.append(others))
+        async with a_client(private_key=private_key, transport=transport) as (client, server):
+            task = asyncio.create_task(other())
             await burst(client, server, 20, until=20)
+            task.cancel()
 
     asyncio.run(main())
-    assert threads == [thread] * 20
+    assert len(set(seen)) == len(seen) == 20
+
+
+@pytest.mark.parametrize(
+    ("settings", "times"),
+    [
+        ({"base_url": "http://127.0.0.1:9"}, 0),
+        ({"base_url": "https://127.0.0.1:9"}, 1),
+        ({"base_url": "https://127.0.0.1:9", "transport": "aiohttp"}, 1),
+        ({"base_url": "https://127.0.0.1:9", "transport": httpx.AsyncHTTPTransport(verify=False)}, 0),
+    ],
+    ids=["no TLS", "TLS", "TLS with aiohttp", "a transport that is brought along"],
+)
+def test_certificates_are_read_once_however_many_loops_use_them_and_only_for_tls(
+    settings: dict[str, Any], times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = list[str]()
+    really = ssl.SSLContext.load_verify_locations
+
+    def counted(context: ssl.SSLContext, *arguments: Any, **options: Any) -> None:
+        read.append("")
+        really(context, *arguments, **options)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", counted)
+    client = AsyncWonderClient(app_id="app", private_key=key(), environment=None, retry=RetryPolicy.never(), **settings)
+    for _ in range(2):
+        with pytest.raises(NetworkError):
+            asyncio.run(client.check_token(TOKEN))
+    assert len(read) == times

@@ -84,7 +84,7 @@ class BaseClient(Generic[_TransportT, _ConnectionsT]):
         self._on_retry = on_retry
         auth = WonderAuth(self._app_id, load_private_key(private_key, passphrase), origin=self._origin)
         try:
-            self._connections = self._connections_type(**http_options(auth, self._origin), transport=transport)
+            self._connections = self._connections_type(**http_options(auth, self._origin, transport))
         except (OSError, ValueError, ImportError, httpx.InvalidURL) as error:
             problem = redact(str(error))
         else:

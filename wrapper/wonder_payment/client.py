@@ -165,8 +165,8 @@ class WonderClient(BaseClient[httpx.BaseTransport, ProcessConnections]):
 class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport | Literal["aiohttp"], LoopConnections]):
     """The same for asyncio: the arguments, the answers and the errors are those of `WonderClient`.
 
-    But for ``transport``, which may also be ``"aiohttp"`` (extra ``aiohttp``): with many requests under way it takes a
-    fraction of the time of httpx's own.
+    But for ``transport``, which may also be ``"aiohttp"`` (extra ``aiohttp``): with many requests under way it takes
+    some two thirds of the default's time.
 
     Several event loops may use it, each with connections of its own. Close it in the last: what is open in another one
     is closed by that loop, if it still runs.

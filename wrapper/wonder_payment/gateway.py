@@ -9,9 +9,9 @@ import asyncio
 import platform
 import re
 import socket
+import ssl
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
@@ -39,12 +39,20 @@ _USER_AGENT = f"wonder-payment/{__version__} python/{platform.python_version()} 
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": _USER_AGENT}
 
 
-def http_options(auth: WonderAuth, origin: str) -> dict[str, Any]:
+def http_options(auth: WonderAuth, origin: str, transport: object) -> dict[str, Any]:
     """Return what both httpx clients are made with."""
+    trust_env = goes_by_environment(origin)
+    # Who brings a transport has brought what it trusts; where there is no TLS nobody need be trusted. To read the
+    # certificates takes longer than many a check, and so it is done once for a client, however many loops use it.
+    needs_certificates = httpx.URL(origin).scheme == "https" and (transport is None or isinstance(transport, str))
     return {
         "auth": auth,
         "base_url": origin,
-        "trust_env": goes_by_environment(origin),
+        "trust_env": trust_env,
+        "transport": transport,
+        "verify": httpx.create_ssl_context(trust_env=trust_env)
+        if needs_certificates
+        else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
     }
 
 
@@ -104,15 +112,14 @@ class GatewayClient(httpx.Client):
 class AsyncGatewayClient(httpx.AsyncClient):
     """The same, for asyncio."""
 
-    def __init__(self, *, auth: WonderAuth, transport: Any, trust_env: bool, **options: Any) -> None:
-        # A signature takes as long as all the rest, nearly all of it without Python's lock: in a thread of its own it
-        # leaves the event loop to others. With httpx's own transports the rest takes too long for that to be seen.
-        self._signers: ThreadPoolExecutor | None = None
+    def __init__(
+        self, *, auth: WonderAuth, transport: Any, trust_env: bool, verify: ssl.SSLContext, **options: Any
+    ) -> None:
         if transport == "aiohttp":
-            transport = aiohttp_transport(trust_env=trust_env)
-            self._signers = ThreadPoolExecutor(1, "wonder-payment-signer")
-        super().__init__(transport=transport or PoolEach(trust_env=trust_env), **options)
+            transport = aiohttp_transport(verify, trust_env=trust_env)
+        super().__init__(transport=transport or PoolEach(verify, trust_env=trust_env), **options)
         self._signer = auth
+        self._turn = asyncio.Lock()
 
     def build_request(self, method: str, url: httpx.URL | str, **options: Any) -> httpx.Request:
         """Build a request of what the generated code gives."""
@@ -128,9 +135,8 @@ class AsyncGatewayClient(httpx.AsyncClient):
             signing = self._signer.auth_flow(request)
             # Closed out of the timeout: a close that is cancelled leaves the connection in the pool for ever.
             async with AsyncExitStack() as closing, asyncio.timeout(left):
-                loop = asyncio.get_running_loop()
-                signed = await loop.run_in_executor(self._signers, next, signing) if self._signers else next(signing)
-                response = await transport.handle_async_request(signed)
+                await self._take_turn()
+                response = await transport.handle_async_request(next(signing))
                 closing.push_async_callback(response.aclose)
                 with suppress(StopIteration):
                     once_more = signing.send(response)
@@ -145,11 +151,15 @@ class AsyncGatewayClient(httpx.AsyncClient):
                             break
         return good_answer(response, body.content)
 
-    async def aclose(self) -> None:
-        """Close the connections, and end the thread that signs."""
-        if self._signers:
-            self._signers.shutdown(wait=False)
-        await super().aclose()
+    async def _take_turn(self) -> None:
+        """Wait until no other request is about to begin, and the event loop has seen to everything else.
+
+        Many that begin at once would sign and write, for a millisecond each, one straight after the other. (A thread
+        for the signatures costs more than it saves: each hands Python's lock over twice.)
+        """
+        await asyncio.sleep(0)  # and so aiohttp knows which of its connections have ended
+        async with self._turn:
+            await asyncio.sleep(0)
 
 
 def _built(origin: httpx.URL, method: str, path: str, options: dict[str, Any]) -> httpx.Request:

@@ -13,6 +13,7 @@ from .errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from ssl import SSLContext
 
 __all__ = ["PoolEach", "aiohttp_transport"]
 
@@ -30,14 +31,12 @@ class PoolEach(httpx.AsyncBaseTransport):
     one first.
 
     Args:
-        trust_env: Whether the environment's proxies and certificates are used.
+        certificates: Whom to trust.
+        trust_env: Whether the environment's proxies are used.
     """
 
-    def __init__(self, *, trust_env: bool) -> None:
-        self._options: dict[str, Any] = {
-            "trust_env": trust_env,
-            "verify": httpx.create_ssl_context(trust_env=trust_env),
-        }
+    def __init__(self, certificates: SSLContext, *, trust_env: bool) -> None:
+        self._options: dict[str, Any] = {"trust_env": trust_env, "verify": certificates}
         self._room = asyncio.Semaphore(_MOST_CONNECTIONS)
         self._pools = set[_Pool]()
         # Since when, the longest first. The first is made at once, so that a wrong proxy shows early.
@@ -92,7 +91,7 @@ class _Stream(httpx.AsyncByteStream):
         await self._closing.aclose()
 
 
-def aiohttp_transport(*, trust_env: bool) -> httpx.AsyncBaseTransport:
+def aiohttp_transport(certificates: SSLContext, *, trust_env: bool) -> httpx.AsyncBaseTransport:
     """Return what costs less than httpx's own transports.
 
     Raises:
@@ -104,9 +103,8 @@ def aiohttp_transport(*, trust_env: bool) -> httpx.AsyncBaseTransport:
     except ModuleNotFoundError as error:
         problem = f"{error}: transport='aiohttp' needs `pip install 'wonder-payment[aiohttp]'`."
         raise ConfigurationError(problem) from None
-    context = httpx.create_ssl_context(trust_env=trust_env)
 
     def session() -> ClientSession:
-        return ClientSession(connector=TCPConnector(ssl=context), cookie_jar=DummyCookieJar(), trust_env=trust_env)
+        return ClientSession(connector=TCPConnector(ssl=certificates), cookie_jar=DummyCookieJar(), trust_env=trust_env)
 
-    return AiohttpTransport(verify=context, client=session)
+    return AiohttpTransport(verify=certificates, client=session)
