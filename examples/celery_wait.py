@@ -46,7 +46,7 @@ def wait_for_token(self: Task, token: str, began: float) -> dict[str, Any]:
         is_over = not answer.is_pending
     except wp.WonderError as error:
         result = {"state": None, "error": f"{type(error).__name__}: {error}"}
-        is_over = not isinstance(error, wp.NetworkError | wp.RateLimitError | wp.ServerError)
+        is_over = not error.is_transient
         pause = max(pause, getattr(error, "retry_after", None) or 0.0)
     left = began + WITHIN - time.time()
     if is_over or left <= 0:

@@ -44,34 +44,31 @@ def status(code: int, **headers: str) -> Answer:
     return {"status_code": code, "headers": {name.replace("_", "-"): value for name, value in headers.items()}}
 
 
-@pytest.mark.parametrize(
-    "failure",
-    [
-        *(status(code) for code in (408, 425, 429, 500, 501, 502, 503, 504, 520, 527, 530, 599)),
-        httpx.ConnectError("refused"),
-        httpx.ReadError("reset"),
-        httpx.RemoteProtocolError("cut off"),
-        httpx.ReadTimeout("slow"),
-        {"json": {"code": 500, "message": "in a 200"}},
-    ],
-    ids=str,
-)
+MAY_PASS: list[Answer] = [
+    *(status(code) for code in (408, 425, 429, 500, 501, 502, 503, 504, 520, 527, 530, 599)),
+    httpx.ConnectError("refused"),
+    httpx.ReadError("reset"),
+    httpx.RemoteProtocolError("cut off"),
+    httpx.ReadTimeout("slow"),
+    {"json": {"code": 500, "message": "in a 200"}},
+]
+
+WILL_NOT_CHANGE: list[Answer] = [
+    *(status(code) for code in (301, 400, 401, 403, 404, 405, 409, 418, 422)),
+    {"content": b""},
+    {"json": envelope(state=None)},
+    {"json": {"code": "E000002", "message": "in a 200"}},
+]
+
+
+@pytest.mark.parametrize("failure", MAY_PASS, ids=str)
 def test_what_may_pass_is_tried_again(caller: Caller, httpx_mock: HTTPXMock, clock: Clock, failure: Answer) -> None:
     play(httpx_mock, failure, failure, failure, GOOD)
     assert caller.check(retry=STEADY).is_verified
     assert clock.slept == [0.5, 1.0, 2.0]
 
 
-@pytest.mark.parametrize(
-    "failure",
-    [
-        *(status(code) for code in (301, 400, 401, 403, 404, 405, 409, 418, 422)),
-        {"content": b""},
-        {"json": envelope(state=None)},
-        {"json": {"code": "E000002", "message": "in a 200"}},
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("failure", WILL_NOT_CHANGE, ids=str)
 def test_what_will_not_change_is_not_tried_again(
     caller: Caller, httpx_mock: HTTPXMock, clock: Clock, failure: Answer
 ) -> None:
@@ -81,6 +78,20 @@ def test_what_will_not_change_is_not_tried_again(
     assert isinstance(caught.value, APIError | InvalidResponseError)
     assert caught.value.attempts == 1
     assert clock.slept == []
+
+
+@pytest.mark.parametrize(
+    ("failure", "is_transient"),
+    [*((failure, True) for failure in MAY_PASS), *((failure, False) for failure in WILL_NOT_CHANGE)],
+    ids=str,
+)
+def test_an_error_tells_whether_it_may_pass(
+    caller: Caller, httpx_mock: HTTPXMock, failure: Answer, *, is_transient: bool
+) -> None:
+    play(httpx_mock, failure)
+    with pytest.raises(WonderError) as caught:
+        caller.check()
+    assert caught.value.is_transient is is_transient
 
 
 def test_the_last_error_is_raised_with_the_number_of_attempts(

@@ -36,6 +36,9 @@ _LONGEST_CODE = 10**9
 
 _NO_HEADERS = httpx.Headers()
 
+# Beyond the statuses that have a class of their own: the server gave up on our request, or came too early to it.
+_TRANSIENT_STATUSES = frozenset({408, 425})
+
 _ERRORS: dict[float, type[errors.APIError]] = {
     400: errors.BadRequestError,
     401: errors.AuthenticationError,
@@ -159,4 +162,11 @@ def _api_error(response: httpx.Response, envelope: dict[str, Any], code: Any) ->
             summary += [
                 f" The gateway's clock is {abs(difference) / 60:.0f} minutes {way} this machine's: set the clock."
             ]
-    return kind("".join(summary), status_code=response.status_code, code=code, message=message, retry_after=seconds)
+    return kind(
+        "".join(summary),
+        is_transient=kind.is_transient or response.status_code in _TRANSIENT_STATUSES,
+        status_code=response.status_code,
+        code=code,
+        message=message,
+        retry_after=seconds,
+    )

@@ -12,7 +12,7 @@ import attrs
 from tenacity import RetryCallState, retry_if_exception
 
 from .errors import InvalidResponseError, RequestTimeoutError, WonderError, tell
-from .retry import RetryPolicy, describe, is_transient
+from .retry import RetryPolicy, describe
 from .token import PaymentToken
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Call:
 
     def is_repeated(self, error: BaseException) -> bool:
         """Tell whether an attempt that ended like this may be repeated."""
-        return is_transient(error)
+        return isinstance(error, WonderError) and error.is_transient
 
     def is_over(self, state: RetryCallState) -> bool:
         """Tell whether the error is the last word."""

@@ -95,10 +95,12 @@ class WonderError(Exception):
     Attributes:
         request_id: The X-Request-ID of the last HTTP request, where one was made. Support asks for it.
         attempts: How many attempts were made; 0 when nothing was sent.
+        is_transient: Whether the same call may succeed later. What is transient was repeated as the `RetryPolicy` says.
     """
 
     request_id: str | None = None
     attempts: int = 0
+    is_transient: bool = False
 
     def __init__(self, summary: str, **attributes: Any) -> None:
         """Say in plain sentences what happened and what to do; the attributes are those of the class."""
@@ -123,6 +125,8 @@ class InvalidTokenError(WonderError, ValueError):
 
 class NetworkError(WonderError):
     """No answer came, on any attempt. The gateway may be asked again: a check changes nothing there."""
+
+    is_transient = True
 
 
 class RequestTimeoutError(NetworkError):
@@ -167,12 +171,14 @@ class NotFoundError(APIError):
 class RateLimitError(APIError):
     """429: too many requests. ``retry_after`` has the seconds to wait, if the gateway said so."""
 
+    is_transient = True
     advice = "Ask less often."
 
 
 class ServerError(APIError):
     """500 and up: the gateway, or what stands in front of it, is in trouble. Ask again later."""
 
+    is_transient = True
     advice = "Ask again later."
 
 

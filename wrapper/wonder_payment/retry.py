@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 import attrs
 
-from .errors import APIError, ConfigurationError, NetworkError, RateLimitError, ServerError
+from .errors import APIError, ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["PollPolicy", "RetryPolicy"]
-
-# Beyond the statuses that have a class of their own: the server gave up on our request, or came too early to it.
-_TRANSIENT_STATUSES = frozenset({408, 425})
 
 
 def number(name: str, value: object, *, least: float = 0.0, most: float = 1e9, above: bool = False) -> None:
@@ -126,13 +123,6 @@ class PollPolicy:
         """
         delay = min(self.longest, self.shortest + self.growth * elapsed)
         return delay * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311 (no secret depends on it)
-
-
-def is_transient(error: BaseException) -> bool:
-    """Tell whether the same request may succeed later."""
-    if isinstance(error, APIError):
-        return isinstance(error, RateLimitError | ServerError) or error.status_code in _TRANSIENT_STATUSES
-    return isinstance(error, NetworkError)
 
 
 def describe(error: BaseException | None) -> str:

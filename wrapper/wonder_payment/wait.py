@@ -10,8 +10,8 @@ import attrs
 from tenacity import Future, RetryCallState, stop_before_delay
 
 from .config import checked_listener
-from .errors import APIError, ConfigurationError, StillPendingError, redact, tell
-from .retry import PollPolicy, is_transient, number
+from .errors import APIError, ConfigurationError, StillPendingError, WonderError, redact, tell
+from .retry import PollPolicy, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +78,7 @@ class Wait:
         failure = self.failure = seen.exception()
         if failure:
             is_the_looks = failure is self.look.failure  # or has on_retry raised it?
-            return is_the_looks and is_transient(failure)
+            return is_the_looks and isinstance(failure, WonderError) and failure.is_transient
         self.token = token = cast("PaymentToken", seen.result())
         tell(self.on_poll, token)
         return token.is_pending
