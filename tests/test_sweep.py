@@ -4,6 +4,7 @@ import asyncio
 import gc
 import itertools
 import json
+import math
 import pickle
 import threading
 import time
@@ -306,7 +307,6 @@ BAD: dict[str, tuple[Any, type[WonderError], int]] = {
     "broken answer": (Fault(body="{", times=ALWAYS), InvalidResponseError, 1),
     "another answer": (Fault(body='{"code": 0, "data": []}', times=ALWAYS), InvalidResponseError, 1),
     "reset": (Fault(broken="reset in the middle", times=ALWAYS), NetworkError, 4),
-    "hanging": (Fault(delay=float("inf"), times=ALWAYS), RequestTimeoutError, 4),
 }
 
 
@@ -321,7 +321,7 @@ def test_a_bad_token_stops_no_other(caller: Caller, gateway: SimulatedGateway, c
             gateway.inject(bad, token=token)
         tokens += [other, token]
         expected[str(token)] = kind, attempts
-    outcomes = sweep(caller, [*tokens, others[-1]], concurrency=concurrency, settings={"timeout": 0.25})
+    outcomes = sweep(caller, [*tokens, others[-1]], concurrency=concurrency)
     assert answered(outcomes) == sorted(others)
     failures = errors(outcomes)
     assert len(outcomes) == len(others) + len(failures)
@@ -332,6 +332,16 @@ def test_a_bad_token_stops_no_other(caller: Caller, gateway: SimulatedGateway, c
         assert isinstance(error, kind)
         assert error.attempts == attempts
         assert requests[error.request_id] == token if attempts else error.request_id is None
+
+
+def test_a_token_that_hangs_stops_no_other(caller: Caller, gateway: SimulatedGateway) -> None:
+    hanging, *others = good(gateway, 10)
+    gateway.inject(Fault(delay=math.inf, times=ALWAYS), token=hanging)
+    outcomes = sweep(caller, [hanging, *others], settings={"timeout": 0.25})
+    assert answered(outcomes) == sorted(others)
+    (error,) = errors(outcomes).values()
+    assert isinstance(error, RequestTimeoutError)
+    assert error.attempts == QUICK.max_attempts
 
 
 def test_a_retry_gets_its_answer(caller: Caller, gateway: SimulatedGateway) -> None:

@@ -381,11 +381,24 @@ def test_async_clients_that_nobody_closes_are_quiet_by_default(gateway: Simulate
     run(gateway, UNCLOSED.format(made="AsyncWonderClient.from_env(retry=ONCE)", use=use))
 
 
-def test_a_client_that_a_daemon_thread_uses_at_the_interpreters_end_is_quiet(gateway: SimulatedGateway) -> None:
+@pytest.mark.parametrize(
+    "made",
+    [
+        "wonder = WonderClient.from_env(retry=ONCE); ask = wonder.check_token",
+        "wonder = AsyncWonderClient.from_env(retry=ONCE); ask = lambda token: asyncio.run(wonder.check_token(token))",
+    ],
+    ids=["sync", "async"],
+)
+def test_a_client_that_a_daemon_thread_uses_at_the_interpreters_end_is_quiet(
+    gateway: SimulatedGateway, made: str
+) -> None:
     token = "00000000-0000-4000-8000-000000000011"  # never answers
     program = f"""
-wonder = WonderClient.from_env(retry=ONCE)
-threading.Thread(target=wonder.check_token, args=["{token}"], daemon=True).start()
+import atexit
+atexit.register(lambda: thread.join(0.3))  # time to complain
+{made}
+thread = threading.Thread(target=ask, args=["{token}"], daemon=True)
+thread.start()
 sys.stdin.readline()
 """
     process = start(gateway, program, tokens={})

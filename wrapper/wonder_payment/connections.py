@@ -56,8 +56,7 @@ class ProcessConnections(_Connections[int, GatewayClient]):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        # For who does not close, or not before the interpreter exits.
-        weakref.finalize(self, _close_own, self._in_use)
+        weakref.finalize(self, _close_unused, self._in_use)
 
     def here(self) -> GatewayClient:
         """Return the client of this process."""
@@ -76,7 +75,7 @@ class LoopConnections(_Connections[asyncio.AbstractEventLoop, AsyncGatewayClient
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        weakref.finalize(self, _close_soon, self._in_use)
+        weakref.finalize(self, _close_soon_unused, self._in_use)
 
     def here(self) -> AsyncGatewayClient:
         """Return the client of the running event loop, and forget those of loops that are closed."""
@@ -93,6 +92,17 @@ class LoopConnections(_Connections[asyncio.AbstractEventLoop, AsyncGatewayClient
         _close_soon(self._in_use)
         if own:
             await own.aclose()
+
+
+# For who does not close, or not before the interpreter exits: a daemon thread may ask even then, and would complain.
+
+
+def _close_unused(in_use: dict[int, GatewayClient]) -> None:
+    _close_own({place: client for place, client in list(in_use.items()) if not client.under_way})
+
+
+def _close_soon_unused(in_use: dict[asyncio.AbstractEventLoop, AsyncGatewayClient]) -> None:
+    _close_soon({loop: client for loop, client in list(in_use.items()) if not client.under_way})
 
 
 def _close_own(in_use: dict[int, GatewayClient]) -> None:

@@ -71,10 +71,14 @@ class GatewayClient(httpx.Client):
 
     It hands requests to httpx's transports itself: cookies, redirects and merged headers, which httpx's own send() adds
     for a tenth of a check's time, have no place here.
+
+    Attributes:
+        under_way: One thing for each request that is.
     """
 
     def __init__(self, *, auth: WonderAuth, **options: Any) -> None:
         super().__init__(**options)
+        self.under_way = set[object]()
         self._signer = auth
 
     def build_request(self, method: str, url: httpx.URL | str, **options: Any) -> httpx.Request:
@@ -118,6 +122,7 @@ class AsyncGatewayClient(httpx.AsyncClient):
         if transport == "aiohttp":
             transport = aiohttp_transport(verify, trust_env=trust_env)
         super().__init__(transport=transport or PoolEach(verify, trust_env=trust_env), **options)
+        self.under_way = set[object]()
         self._signer = auth
         self._turn = asyncio.Lock()
 
@@ -231,9 +236,10 @@ def _guard(response: httpx.Response, body: _Body) -> threading.Timer | None:
 
 
 @contextmanager
-def _our_errors(client: httpx.Client | httpx.AsyncClient, request: httpx.Request) -> Generator[None]:
-    """Turn whatever is raised on the way to an answer into an error of ours."""
+def _our_errors(client: GatewayClient | AsyncGatewayClient, request: httpx.Request) -> Generator[None]:
+    """Turn whatever is raised on the way to an answer into an error of ours; until then a request is under way."""
     attempt = current_attempt.get()
+    client.under_way.add(this := object())
     try:
         yield
     except errors.WonderError:
@@ -250,6 +256,7 @@ def _our_errors(client: httpx.Client | httpx.AsyncClient, request: httpx.Request
     else:
         return
     finally:
+        client.under_way.discard(this)
         attempt.request_id = request.headers.get("X-Request-ID")
     if client.is_closed:
         raise errors.ConfigurationError("This client was closed while it was asking.") from None
