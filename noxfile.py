@@ -40,8 +40,8 @@ PYTHONS = [
 
 # Each module that is changed, and the tests that are to notice: fast ones, and enough of them.
 _BOTH_CLIENTS = (
-    "in_one_thread or (handshake and check_token) or good_answer or transport_is or nobody_expects or nowhere or "
-    "closed_while or ctrl_c or request_is_the_contracts or "
+    "in_turns or certificates_are or (handshake and check_token) or good_answer or transport_is or nobody_expects or "
+    "nowhere or closed_while or ctrl_c or request_is_the_contracts or "
     "compressed or large or 1_mib or redirect_is or no_proxy or each_step or whole_timeout or "
     "just_started or thread_that or no_thread or quoted or (budget_when and (not async or before))"
 )
