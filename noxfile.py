@@ -58,7 +58,7 @@ MUTATED = {
         *(f"tests/{name}.py" for name in ("test_connections", "test_check", "test_simulator", "test_wait")),
         *("tests/faults/test_matrix.py", "-k", _BOTH_CLIENTS),
     ],
-    "answer": ["tests/test_check.py", "-k", "not async and (not error_status or Nope)"],
+    "answer": ["tests/test_check.py", "tests/test_retry.py", "-k", "not async and (not error_status or Nope)"],
     "token": ["tests/test_token.py", "tests/test_check.py", "-k", "test_token or good"],
 }
 

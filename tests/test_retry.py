@@ -54,7 +54,7 @@ MAY_PASS: list[Answer] = [
 ]
 
 WILL_NOT_CHANGE: list[Answer] = [
-    *(status(code) for code in (301, 400, 401, 403, 404, 405, 409, 418, 422)),
+    *(status(code) for code in (301, 400, 401, 403, 404, 405, 407, 409, 418, 422, 424, 426)),
     {"content": b""},
     {"json": envelope(state=None)},
     {"json": {"code": "E000002", "message": "in a 200"}},
