@@ -334,14 +334,18 @@ def test_a_bad_token_stops_no_other(caller: Caller, gateway: SimulatedGateway, c
         assert requests[error.request_id] == token if attempts else error.request_id is None
 
 
-def test_a_token_that_hangs_stops_no_other(caller: Caller, gateway: SimulatedGateway) -> None:
+@pytest.mark.parametrize("concurrency", [1, 16])
+def test_a_token_that_hangs_stops_no_other(caller: Caller, gateway: SimulatedGateway, concurrency: int) -> None:
     hanging, *others = good(gateway, 10)
     gateway.inject(Fault(delay=math.inf, times=ALWAYS), token=hanging)
-    outcomes = sweep(caller, [hanging, *others], settings={"timeout": 0.25})
+    outcomes = sweep(caller, [hanging, *others], concurrency=concurrency, settings={"timeout": 0.25})
     assert answered(outcomes) == sorted(others)
-    (error,) = errors(outcomes).values()
+    error = errors(outcomes)[hanging]
+    assert len(outcomes) == 10
     assert isinstance(error, RequestTimeoutError)
-    assert error.attempts == QUICK.max_attempts
+    assert error.attempts == 4
+    requests = {request.request_id: request.token for request in gateway.requests}
+    assert requests[error.request_id] == hanging
 
 
 def test_a_retry_gets_its_answer(caller: Caller, gateway: SimulatedGateway) -> None:

@@ -68,10 +68,10 @@ class Call:
     failure: WonderError | None = None
     took: float = 0.0
 
-    def again(self, *, until: float, failure: WonderError | None) -> Self:
+    def again(self, *, until: float) -> Self:
         """Return the same call, not yet made, to be over at the latest by then (time.monotonic())."""
         deadline = min(time.monotonic() + self.retry.max_elapsed, until)
-        return attrs.evolve(self, deadline=deadline, attempts=0, failure=failure)
+        return attrs.evolve(self, deadline=deadline, attempts=0)
 
     def loop(self) -> dict[str, Any]:
         """Return the settings of tenacity's loop over the attempts."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .errors import ConfigurationError
 from .gateway import AsyncGatewayClient, GatewayClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["LoopConnections", "ProcessConnections"]
 
@@ -56,7 +59,7 @@ class ProcessConnections(_Connections[int, GatewayClient]):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        weakref.finalize(self, _close_unused, self._in_use)
+        weakref.finalize(self, _close_unused, _close_own, self._in_use)
 
     def here(self) -> GatewayClient:
         """Return the client of this process."""
@@ -75,7 +78,7 @@ class LoopConnections(_Connections[asyncio.AbstractEventLoop, AsyncGatewayClient
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        weakref.finalize(self, _close_soon_unused, self._in_use)
+        weakref.finalize(self, _close_unused, _close_soon, self._in_use)
 
     def here(self) -> AsyncGatewayClient:
         """Return the client of the running event loop, and forget those of loops that are closed."""
@@ -94,15 +97,9 @@ class LoopConnections(_Connections[asyncio.AbstractEventLoop, AsyncGatewayClient
             await own.aclose()
 
 
-# For who does not close, or not before the interpreter exits: a daemon thread may ask even then, and would complain.
-
-
-def _close_unused(in_use: dict[int, GatewayClient]) -> None:
-    _close_own({place: client for place, client in list(in_use.items()) if not client.under_way})
-
-
-def _close_soon_unused(in_use: dict[asyncio.AbstractEventLoop, AsyncGatewayClient]) -> None:
-    _close_soon({loop: client for loop, client in list(in_use.items()) if not client.under_way})
+def _close_unused(close: Callable[[dict[_PlaceT, _HttpT]], None], in_use: dict[_PlaceT, _HttpT]) -> None:
+    """Close for who did not. At the interpreter's end a daemon thread may still ask, and would complain."""
+    close({place: client for place, client in list(in_use.items()) if not client.under_way})
 
 
 def _close_own(in_use: dict[int, GatewayClient]) -> None:

@@ -31,18 +31,17 @@ class Wait:
     """How one wait goes on, and what it saw.
 
     Attributes:
-        first: The call that every look repeats.
+        look: The call of the last look; at first the one that every look repeats.
         timeout: Seconds for all looks, their retries and the delays between them.
         poll: How long to wait between two looks.
         on_poll: Called with each answer.
     """
 
-    first: Call
+    look: Call
     timeout: float
     poll: PollPolicy
     on_poll: Callable[[PaymentToken], object] | None
     began: float = attrs.field(init=False)
-    look: Call = attrs.field(init=False)
     polls: int = 0
     attempts: int = 0
     token: PaymentToken | None = None
@@ -66,8 +65,7 @@ class Wait:
 
     def call(self) -> Call:
         """Return the next look's call: within what is left of the budget."""
-        failure = self.look.failure if self.polls else None
-        self.look = self.first.again(until=self.began + self.timeout, failure=failure)
+        self.look = self.look.again(until=self.began + self.timeout)
         return self.look
 
     def _goes_on(self, state: RetryCallState) -> bool:
