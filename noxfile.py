@@ -1,7 +1,8 @@
-"""What this project can do with itself; `python3 noxfile.py --list` shows it.
+"""The tasks of this project; `python3 noxfile.py --list` shows them.
 
-`python3 noxfile.py` needs a Python with pip and nothing else: run like that, the file first makes nox an environment
-of its own and then hands over to it. Where nox is installed, plain `nox` is the same.
+`python3 noxfile.py` needs a Python with pip and nothing else: it first installs nox into an environment of its own and
+then starts it. Where nox and uv are installed, plain `nox` does the same. uv makes the environments: it installs in a
+second what takes pip half a minute.
 """
 
 import os
@@ -37,6 +38,9 @@ PYTHONS = [
     for classifier in PROJECT["project"]["classifiers"]
     if (version := classifier.removeprefix("Programming Language :: Python :: ")).startswith("3.")
 ]
+OTHER_PYTHONS = [version for version in PYTHONS if not sys.version.startswith(f"{version}.")]
+# The suite waits on sockets and processes more than it computes, so two cores keep more workers than two busy.
+PYTEST = ("pytest", "--numprocesses=4", "--dist=worksteal")
 
 # Each module that is changed, and the tests that are to notice: fast ones, and enough of them.
 _BOTH_CLIENTS = (
@@ -62,15 +66,14 @@ MUTATED = {
     "token": ["tests/test_token.py", "tests/test_check.py", "-k", "test_token or good"],
 }
 
-nox.options.default_venv_backend = "virtualenv"
+nox.options.default_venv_backend = "uv"
 nox.options.error_on_external_run = True
-# Every supported Python that the machine has; on CI, too, a missing one is skipped.
+# The full run tests every supported Python that the machine has; a missing one is skipped, on CI too.
+nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False
 nox.options.reuse_venv = "yes"
-nox.options.sessions = [
-    *("drift", "spec", "schemathesis", "lint", "types", "tests", "tests_lowest", "coverage"),
-    *("docs", "build", "publish_check"),
-]
+# The quick run, for every change. `-t full` adds the rest; CI runs both.
+nox.options.sessions = ["drift", "spec", "lint", "types", "tests"]
 
 # pyenv hides the Pythons that are not selected.
 _pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
@@ -92,7 +95,7 @@ def regenerate(session: nox.Session) -> None:
     shutil.copytree(result, GENERATED)
 
 
-@nox.session(python=PYTHONS)
+@nox.session
 def drift(session: nox.Session) -> None:
     """Fail, and show the difference, when generated/ is not what openapi.yaml gives."""
     difference = _difference(_files(GENERATED.parent), _files(_generate(session).parent))
@@ -107,7 +110,7 @@ def spec(session: nox.Session) -> None:
     session.run("openapi-spec-validator", "openapi.yaml")
 
 
-@nox.session
+@nox.session(tags=["full"])
 def schemathesis(session: nox.Session) -> None:
     """Try the simulated gateway against openapi.yaml (schemathesis)."""
     _install_wheel(session, "simulator", *_group("schemathesis"))
@@ -133,14 +136,37 @@ def types(session: nox.Session) -> None:
     session.run("basedpyright", "wrapper", "tests/typing")
 
 
-@nox.session(python=PYTHONS)
+@nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests against the built wheel; what stands behind -- goes to pytest."""
+    """Run the tests against the built wheel, but not those that need a browser or Redis; -- gives pytest arguments."""
     _install_wheel(session, "aiohttp,cli,simulator", *_group("tests"))
-    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run(*PYTEST, *session.posargs)
 
 
-@nox.session(python=PYTHONS[0])
+@nox.session(python=OTHER_PYTHONS, tags=["full"])
+def tests_on(session: nox.Session) -> None:
+    """Run the same tests on each other Python."""
+    tests(session)
+
+
+@nox.session
+def quick(session: nox.Session) -> None:
+    """Run the tests against the working tree, for the inner loop: `-s quick -- -k retry`."""
+    session.install("--editable", ".[aiohttp,cli,simulator]", *_group("tests"))
+    session.run(*PYTEST, *session.posargs)
+
+
+@nox.session(tags=["full"])
+def coverage(session: nox.Session) -> None:
+    """Run all tests, with those that need Chromium or Redis, and fail under the coverage set in pyproject.toml."""
+    _install_wheel(session, "aiohttp,cli,simulator", *_group("tests"))
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", *PYTEST, "-m", "", *session.posargs)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
+
+
+@nox.session(python=PYTHONS[0], tags=["full"])
 def tests_lowest(session: nox.Session) -> None:
     """Run the tests on the lowest versions of the dependencies that pyproject.toml allows."""
     project = PROJECT["project"]
@@ -150,7 +176,7 @@ def tests_lowest(session: nox.Session) -> None:
         for requirement in requirements
     ]
     _install_wheel(session, "aiohttp,cli,simulator", *_group("tests"), *lowest)
-    session.run("pytest", *session.posargs)
+    session.run(*PYTEST, *session.posargs)
 
 
 @nox.session
@@ -178,7 +204,21 @@ def mutation(session: nox.Session, module: str) -> None:
     folder = Path(session.create_tmp())
     config, results = folder / "cosmic-ray.toml", folder / "results.sqlite"
     results.unlink(missing_ok=True)
-    command = shlex.join(["python", "-m", "pytest", "-q", "-x", "--tb=no", "-p", "no:cacheprovider", *MUTATED[module]])
+    command = shlex.join(
+        [
+            "python",
+            "-m",
+            "pytest",
+            "-q",
+            "-x",
+            "--tb=no",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:randomly",
+            *MUTATED[module],
+        ]
+    )
     settings = PROJECT["tool"]["mutation"]
     config.write_text(
         "[cosmic-ray]\n"
@@ -209,21 +249,13 @@ def soak(session: nox.Session) -> None:
     session.run("python", "benchmarks/soak.py", *session.posargs)
 
 
-@nox.session
-def coverage(session: nox.Session) -> None:
-    """Put the coverage of all `tests` sessions together and fail under the bound in pyproject.toml."""
-    session.install("coverage")
-    session.run("coverage", "combine")
-    session.run("coverage", "report")
-
-
-@nox.session
+@nox.session(tags=["full"])
 def docs(session: nox.Session) -> None:
     """Build the docs site in site/, where a broken link fails, and test it: all names, and nothing from elsewhere."""
     _install_wheel(session, "aiohttp,cli,simulator", *_group("docs"))
     # Else the theme advertises its successor at each build.
     session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
-    session.run("pytest", "tests/site", *session.posargs)
+    session.run("pytest", "-m", "", "tests/site", *session.posargs)
 
 
 @nox.session
@@ -233,14 +265,14 @@ def contract_diff(session: nox.Session) -> None:
     session.run("python", "-m", "release.contract", *session.posargs)
 
 
-@nox.session
+@nox.session(venv_backend="virtualenv", tags=["full"])
 def build(session: nox.Session) -> None:
     """Make sdist, wheel and SBOM in dist/, the same bytes each time, and check them and the licences."""
     session.install(*_group("build"))
     session.run("python", "-m", "release.build")
 
 
-@nox.session
+@nox.session(venv_backend="virtualenv")
 def publish(session: nox.Session) -> None:
     """Build this version and upload it to your index, if nothing speaks against it; what follows -- goes to twine."""
     session.install(*_group("publish"))
@@ -248,7 +280,7 @@ def publish(session: nox.Session) -> None:
     session.run("python", "-m", "release.publish", env={"PUBLISH_ARGUMENTS": shlex.join(session.posargs)})
 
 
-@nox.session
+@nox.session(venv_backend="virtualenv", tags=["full"])
 def publish_check(session: nox.Session) -> None:
     """Publish to a throw-away index with a password on this machine, install from it, and run the demo."""
     session.install(*_group("publish_check"))
@@ -274,9 +306,9 @@ def _group(name: str) -> list[str]:
 
 
 def _install_wheel(session: nox.Session, extras: str, *others: str) -> None:
-    session.install(f"wonder-payment[{extras}] @ {_wheel(session).as_uri()}", *others)
-    # pip takes a wheel of the same version for the one it has.
-    session.install("--no-deps", "--force-reinstall", str(_wheel(session)))
+    # Without --reinstall-package, a wheel of the same version counts as installed.
+    wheel = f"wonder-payment[{extras}] @ {_wheel(session).as_uri()}"
+    session.install("--reinstall-package", "wonder-payment", wheel, *others)
 
 
 def _wheel(session: nox.Session) -> Path:
@@ -284,7 +316,7 @@ def _wheel(session: nox.Session) -> Path:
     folder = ROOT / ".nox" / "wheel"
     if not _built:
         shutil.rmtree(folder, ignore_errors=True)
-        session.run("pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), ".")
+        session.run("uv", "build", "--quiet", "--wheel", "--out-dir", str(folder))
         _built.extend(folder.glob("*.whl"))
     return _built[0]
 
@@ -296,7 +328,7 @@ def _generate(session: nox.Session) -> Path:
     """Return a folder with what the pinned generator makes of the contract."""
     # The group names every dependency of every dependency, at one version.
     session.install("--no-deps", *_group("regenerate"))
-    session.run("pip", "check")
+    session.run("uv", "pip", "check")
     result = Path(session.create_tmp()) / "generated" / GENERATED.name
     shutil.rmtree(result.parent, ignore_errors=True)
     options = ["--path", "openapi.yaml", "--config", "generator-config.yaml", "--meta", "none", "--fail-on-warning"]

@@ -484,13 +484,13 @@ def test_a_large_answer_is_left_alone_when_its_length_is_told_and_else_read_to_1
     assert read == (0 if is_told else 1024 * 1024 + size)
 
 
-@pytest.mark.parametrize("fault", [Fault(delay=1.2), Fault(drip=0.005)], ids=["late", "dripping"])
+@pytest.mark.parametrize("fault", [Fault(delay=0.2), Fault(drip=0.0005)], ids=["late", "dripping"])
 def test_an_attempt_may_take_its_whole_timeout(caller: Caller, gateway: SimulatedGateway, fault: Fault) -> None:
     gateway.inject(fault)
     assert caller.check(gateway.add_token(), timeout=30.0).is_pending
 
 
-@pytest.mark.parametrize("fault", [Fault(delay=0.5), Fault(drip=0.003)], ids=["late", "dripping"])
+@pytest.mark.parametrize("fault", [Fault(delay=0.1), Fault(drip=0.0005)], ids=["late", "dripping"])
 def test_a_machine_that_has_just_started_waits_as_long(
     caller: Caller, gateway: SimulatedGateway, clock: Clock, fault: Fault
 ) -> None:
@@ -506,8 +506,8 @@ def test_an_answer_that_is_all_there_needs_no_thread(
     assert caller.check(gateway.add_token()).is_pending
 
 
-def test_the_thread_that_guards_a_dripping_answer_keeps_no_process_from_exiting(
-    gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
+def test_the_thread_that_guards_a_dripping_answer_ends_it_with_the_attempt_and_keeps_no_process_from_exiting(
+    gateway: SimulatedGateway, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[threading.Timer] = []
 
@@ -518,9 +518,10 @@ def test_the_thread_that_guards_a_dripping_answer_keeps_no_process_from_exiting(
 
     monkeypatch.setattr(threading, "Timer", Timer)
     gateway.inject(Fault(drip=0.001))
-    with gateway.client() as wonder:
+    with gateway.client(timeout=30.0) as wonder:
         assert wonder.check_token(gateway.add_token()).is_pending
-    assert [timer.daemon for timer in made] == [True]
+    assert [(timer.interval, timer.daemon) for timer in made] == [(pytest.approx(30.0), True)]
+    assert clock.slept == []
 
 
 def test_a_client_closed_while_it_asks_says_so(caller: Caller, httpx_mock: HTTPXMock) -> None:

@@ -116,7 +116,8 @@ def test_checks_that_were_cut_off_give_their_places_back() -> None:
             errors = await asyncio.gather(*checks, return_exceptions=True)
             assert {type(error) for error in errors} == {RequestTimeoutError}
             server.lets.set()
-            return (await client.check_token(VERIFIED)).is_verified
+            # A busy machine may need more than one attempt of 0.3 s.
+            return (await client.wait_for_token(VERIFIED, timeout=30.0)).is_verified
 
     assert asyncio.run(main())
 

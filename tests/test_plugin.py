@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -31,12 +32,11 @@ def test_the_plugin_costs_nothing_until_it_is_asked_for():
 def run(folder: Path, test: str, *, prelude: str = "pass") -> subprocess.CompletedProcess[str]:
     """Run this test in a project of its own."""
     (folder / "test_service.py").write_text(test)
-    # Not this project's settings; and no coverage, which would load the package by itself.
-    command = (
-        f"import sys; {prelude}; import pytest; sys.exit(pytest.main(['-q', '-p', 'no:pytest_httpx', '-p', 'no:cov']))"
-    )
-    isolated = [sys.executable, "-c", command]
-    return subprocess.run(isolated, cwd=folder, check=False, capture_output=True, text=True)
+    # Not this project's settings, nor its other plugins: they take long to load, and some load the package themselves.
+    others = {plugin.name for plugin in entry_points(group="pytest11")} - {"wonder_payment"}
+    options = ["-q", *(f"-pno:{name}" for name in sorted(others))]
+    command = [sys.executable, "-c", f"import sys; {prelude}; import pytest; sys.exit(pytest.main({options}))"]
+    return subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
 
 
 def test_a_service_has_the_fixture_by_installing_the_extra(tmp_path: Path) -> None:

@@ -324,16 +324,18 @@ WRONG_TEXT: list[Any] = [
 ]
 
 
+WRONG_TYPES = [
+    *[(card, field.name, value) for field in attrs.fields(Card) for value in WRONG_TEXT],
+    *[(token, field, value) for field in ("token", "token_type", "state") for value in [*WRONG_TEXT, None]],
+    *[(token, field, value) for field in ("error_code", "error_message", "request_id") for value in WRONG_TEXT],
+    *[(token, "is_default", value) for value in ("4111111111111234", "true", 1, 0, None, [])],
+    *[(token, "card", value) for value in ("4111111111111234", {"number": "4111111111111234"}, [], False)],
+]
+
+
 @pytest.mark.parametrize(
     ("make", "field", "value"),
-    [
-        *[(card, field.name, value) for field in attrs.fields(Card) for value in WRONG_TEXT],
-        *[(token, field, value) for field in ("token", "token_type", "state") for value in [*WRONG_TEXT, None]],
-        *[(token, field, value) for field in ("error_code", "error_message", "request_id") for value in WRONG_TEXT],
-        *[(token, "is_default", value) for value in ("4111111111111234", "true", 1, 0, None, [])],
-        *[(token, "card", value) for value in ("4111111111111234", {"number": "4111111111111234"}, [], False)],
-    ],
-    ids=repr,
+    [pytest.param(*row, id=f"{row[0].__name__}-{row[1]}-{row[2]!r}") for row in WRONG_TYPES],
 )
 def test_a_wrong_type_is_a_type_error_that_names_the_field_and_not_the_value(
     make: Callable[..., Any], field: str, value: Any

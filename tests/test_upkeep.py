@@ -1,4 +1,4 @@
-"""What runs before a commit and a push is what CI runs."""
+"""The git hooks and CI run the same commands."""
 
 import re
 from pathlib import Path
@@ -13,11 +13,11 @@ HOOKS = {
 }
 
 
-def test_before_a_push_runs_what_ci_runs() -> None:
-    assert (ROOT / ".ci/run").read_text().splitlines()[-1] == HOOKS["pre-push"]
+def test_ci_runs_what_a_push_runs_and_then_the_full_run() -> None:
+    assert (ROOT / ".ci/run").read_text().splitlines()[-2:] == [HOOKS["pre-push"], f"{HOOKS['pre-push']} -t full"]
 
 
-def test_before_a_commit_runs_a_part_of_it() -> None:
+def test_a_commit_runs_a_part_of_what_a_push_runs() -> None:
     defaults = re.search(r"^nox\.options\.sessions = \[([^\]]*)\]", (ROOT / "noxfile.py").read_text(), re.MULTILINE)
     assert defaults
     command, sessions = HOOKS["pre-commit"].split(" --sessions ")

@@ -7,22 +7,21 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Condition, Thread
 from types import ModuleType
-from typing import Any
+from typing import IO
 
 import pytest
 from wonder_payment.simulator import SimulatedGateway
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
-needs_celery = pytest.mark.skipif(
-    shutil.which("redis-server") is None or importlib.util.find_spec("celery") is None,
-    reason="no redis-server on the PATH, or no celery",
-)
+# The module wonder_payment.wait keeps a quarter of a second for the last poll. These are its names for that, with so
+# many seconds that no machine is too busy for it: half of a wait of ten seconds.
+LONG_LAST_POLL = {"_LAST_LOOK_LEAST": 5.0, "_LAST_LOOK_MOST": 5.0, "_LAST_LOOK": 0.5}
 
 
 def load(name: str) -> ModuleType:
@@ -35,33 +34,60 @@ def load(name: str) -> ModuleType:
     return module
 
 
-def wait_until(question: Callable[[], Any]) -> Any:
-    """Ask until the answer is true, and return it."""
-    end = time.monotonic() + 60
-    while not (answer := question()):
-        assert time.monotonic() < end, question
-        time.sleep(0.02)
-    return answer
+class Program:
+    """A program that runs beside a test.
+
+    Attributes:
+        group: Its process group.
+        printed: What it has printed.
+    """
+
+    def __init__(self, group: int, output: IO[str]) -> None:
+        self.group = group
+        self.printed = ""
+        self._is_over = False
+        self._changed = Condition()
+        self.reader = Thread(target=self._read, args=[output])
+        self.reader.start()
+
+    def _read(self, output: IO[str]) -> None:
+        for line in output:
+            with self._changed:
+                self.printed += line
+                self._changed.notify_all()
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
+
+    def wait_for(self, text: str, *, times: int = 1) -> None:
+        """Wait, for a minute at the most, until the program has printed this so often."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_over or self.printed.count(text) >= times, 60)
+            assert self.printed.count(text) >= times, self.printed
 
 
 @contextmanager
-def running(command: list[str], log: Path, **environ: str) -> Iterator[int]:
-    """The process group of a program, of which nothing is left at the end."""
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            cwd=log.parent,
-            env={**os.environ, **environ},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+def running(command: list[str], folder: Path, **environ: str) -> Iterator[Program]:
+    """A program, of which nothing is left at the end."""
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        text=True,
+    )
+    assert process.stdout
+    program = Program(process.pid, process.stdout)
     try:
-        yield process.pid
+        yield program
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        program.reader.join()
+        process.stdout.close()
 
 
 def ask_redis(port: int, *commands: str) -> list[str]:
@@ -77,18 +103,14 @@ def ask_redis(port: int, *commands: str) -> list[str]:
 @contextmanager
 def redis(folder: Path) -> Iterator[int]:
     """The port of a Redis server that keeps nothing on the disk."""
+    if shutil.which("redis-server") is None:
+        pytest.fail("The tests marked redis need redis-server on the PATH.")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     settings = {"bind": "127.0.0.1", "port": str(port), "save": "", "appendonly": "no", "dir": str(folder)}
     options = [option for name, value in settings.items() for option in (f"--{name}", value)]
-
-    def answers() -> bool:
-        with suppress(OSError):
-            return ask_redis(port, "PING") == ["+PONG"]
-        return False
-
-    with running(["redis-server", *options], folder / "redis.log"):
-        wait_until(answers)
+    with running(["redis-server", *options], folder) as server:
+        server.wait_for("Ready to accept connections")
         yield port
         # Celery's results talk to the server when they are collected.
         gc.collect()

@@ -5,12 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from examples.programs import EXAMPLES, ask_redis, celery_environ, needs_celery, redis, running, wait_until
-from wonder_payment.simulator import SimulatedGateway
+import pytest
+from arrivals import Arrivals
+from examples.programs import EXAMPLES, ask_redis, celery_environ, redis, running
+from wonder_payment.simulator import SimulatedGateway, SimulatedRequest
 
 CHUNK, CONCURRENCY = 200, 16  # the example's
 TO_DIE, TO_LIVE = "zh-HK", "en"  # each worker asks in a language of its own, and so the gateway can tell them apart
@@ -28,42 +29,41 @@ app.conf.broker_transport_options = {
 """
 
 
-def killed_within_a_chunk(group: int, chunks: list[list[str]], asked: Callable[[], list[str]]) -> list[str] | None:
+def asked(requests: list[SimulatedRequest], language: str) -> list[str]:
+    return [request.token or "" for request in requests if request.language == language]
+
+
+def killed_within_a_chunk(group: int, chunks: list[list[str]], gateway: SimulatedGateway) -> list[str] | None:
     """Kill a worker if it has more of its chunk before it than it asks for at a time, and return that chunk."""
     os.killpg(group, signal.SIGSTOP)
-    so_far = asked()
+    so_far = asked(gateway.requests, TO_DIE)
     chunk = next(chunk for chunk in chunks if so_far[-1] in chunk)
     is_within = len(set(chunk) - set(so_far)) > CONCURRENCY
     os.killpg(group, signal.SIGKILL if is_within else signal.SIGCONT)
     return chunk if is_within else None
 
 
-@needs_celery
+@pytest.mark.redis
 def test_when_one_of_two_workers_is_killed_half_way_each_token_is_answered_once(
-    gateway: SimulatedGateway, tmp_path: Path
+    gateway: SimulatedGateway, arrivals: Arrivals, tmp_path: Path
 ) -> None:
     tokens = [gateway.add_token(states=["success"]) for _ in range(8 * CHUNK)]
     chunks = [tokens[start : start + CHUNK] for start in range(0, len(tokens), CHUNK)]
     (tmp_path / "tokens.txt").write_text("\n".join(tokens))
     (tmp_path / "impatient.py").write_text(IMPATIENT)
-    logs = [tmp_path / f"{name}.log" for name in (TO_DIE, TO_LIVE)]
     worker = [sys.executable, "-m", "celery", "--app", "impatient", "worker", "--pool", "prefork", "--concurrency", "1"]
-
-    def asked(language: str) -> list[str]:
-        return [request.token or "" for request in gateway.requests if request.language == language]
 
     with ExitStack() as stack:
         port = stack.enter_context(redis(tmp_path))
         environ = celery_environ(port, gateway)
-        to_die, _ = [
+        workers = [
             stack.enter_context(
-                running(
-                    [*worker, "--hostname", log.stem, "--loglevel", "INFO"], log, **environ, WONDER_LANGUAGE=log.stem
-                )
+                running([*worker, "--hostname", name, "--loglevel", "INFO"], tmp_path, **environ, WONDER_LANGUAGE=name)
             )
-            for log in logs
+            for name in (TO_DIE, TO_LIVE)
         ]
-        wait_until(lambda: all(" ready." in log.read_text() for log in logs))
+        for one in workers:
+            one.wait_for(" ready.")
         with (tmp_path / "tokens.txt").open() as source:
             sweep = subprocess.Popen(
                 [sys.executable, EXAMPLES / "celery_sweep.py"],
@@ -76,8 +76,8 @@ def test_when_one_of_two_workers_is_killed_half_way_each_token_is_answered_once(
         stack.enter_context(sweep)
         stack.callback(sweep.kill)
 
-        wait_until(lambda: len(gateway.requests) >= len(tokens) / 2 and asked(TO_DIE))
-        lost = wait_until(lambda: killed_within_a_chunk(to_die, chunks, lambda: asked(TO_DIE)))
+        arrivals.wait_until(lambda requests: len(requests) >= len(tokens) / 2 and asked(requests, TO_DIE))
+        lost = arrivals.wait_until(lambda _requests: killed_within_a_chunk(workers[0].group, chunks, gateway))
         output, complaints = sweep.communicate(timeout=60)
         assert (sweep.returncode, complaints) == (0, "")
         # Read before the workers end: no result stays behind.
@@ -86,7 +86,8 @@ def test_when_one_of_two_workers_is_killed_half_way_each_token_is_answered_once(
     outcomes = [json.loads(line) for line in output.splitlines()]
     wanted = [{"token": token, "state": "success", "error": None} for token in tokens]
     assert sorted(outcomes, key=lambda outcome: outcome["token"]) == sorted(wanted, key=lambda one: one["token"])
-    assert set(lost) & set(asked(TO_DIE))
-    assert set(lost) <= set(asked(TO_LIVE))
-    told = "".join(log.read_text() for log in logs)
-    assert not [token for token in tokens if token in told]
+    assert lost
+    assert set(lost) & set(asked(gateway.requests, TO_DIE))
+    assert set(lost) <= set(asked(gateway.requests, TO_LIVE))
+    logs = "".join(one.printed for one in workers)
+    assert not [token for token in tokens if token in logs]

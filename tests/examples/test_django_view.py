@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from socketserver import ThreadingMixIn
@@ -42,22 +43,26 @@ def example() -> ModuleType:
     return example
 
 
-@pytest.fixture
-def page(example: ModuleType) -> Iterator[httpx.Client]:
-    """A browser's side of the site."""
+@pytest.fixture(scope="module")
+def port(example: ModuleType) -> Iterator[int]:  # noqa: ARG001 (it sets Django up)
+    """Where the site is."""
     from django.core.wsgi import get_wsgi_application  # noqa: PLC0415
 
     with Server(("127.0.0.1", 0), Quiet) as server:
         server.set_app(get_wsgi_application())
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{server.server_port}", timeout=30, trust_env=False) as page:
-                yield page
-        finally:
-            server.shutdown()
-            thread.join()
-            example.wonder.cache_clear()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def page(example: ModuleType, port: int) -> Iterator[httpx.Client]:
+    """A browser's side of the site, whose client is a new one."""
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as page:
+        yield page
+    example.wonder.cache_clear()
 
 
 def ask(page: httpx.Client, token: str) -> httpx.Response:
@@ -93,8 +98,14 @@ def test_what_is_no_token_is_not_found(page: httpx.Client, token: str) -> None:
     ids=["refused", "in trouble", "rate limit"],
 )
 def test_an_error_is_for_the_log_and_the_page_gets_the_request_id(
-    page: httpx.Client, gateway: SimulatedGateway, fault: Fault, again: str, caplog: pytest.LogCaptureFixture
+    page: httpx.Client,
+    gateway: SimulatedGateway,
+    fault: Fault,
+    again: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)  # nobody waits for the retries
     gateway.inject(fault)
     token = gateway.add_token(states=["success"])
     answer = ask(page, token)

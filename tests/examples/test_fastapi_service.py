@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,10 @@ import httpx
 import pytest
 import uvicorn
 import wonder_payment
-from examples.programs import load, wait_until
+import wonder_payment.wait
+from arrivals import Arrivals
+from conftest import Clock
+from examples.programs import LONG_LAST_POLL, load
 from wonder_payment.simulator import Fault, SimulatedGateway
 
 pytest.importorskip("fastapi")
@@ -27,29 +31,51 @@ def example() -> ModuleType:
     return load("fastapi_service")
 
 
+class Server(uvicorn.Server):
+    """Does not wake up every tenth of a second to see whether it is over."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.over = threading.Event()
+
+    async def main_loop(self) -> None:
+        await asyncio.to_thread(self.over.wait)
+
+
 @pytest.fixture
 def page(example: ModuleType) -> Iterator[httpx.Client]:
     """A browser's side of the service."""
+    # Who connects before the service runs waits in the socket's queue.
     listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(example.app, lifespan="on", log_config=None, ws="none"))
-    thread = threading.Thread(target=server.run, args=([listener],))
+    server = Server(uvicorn.Config(example.app, lifespan="on", log_config=None, ws="none"))
+    # With this name, the thread lives by the test's clock, where the test has one.
+    thread = threading.Thread(target=server.run, args=([listener],), name="wonder-payment-example")
     thread.start()
     try:
-        wait_until(lambda: server.started or not thread.is_alive())
         with httpx.Client(
             base_url=f"http://127.0.0.1:{listener.getsockname()[1]}", timeout=30, trust_env=False
         ) as page:
             yield page
     finally:
-        server.should_exit = True
+        server.over.set()
         thread.join()
         listener.close()
+
+
+@pytest.fixture
+def long_last_poll(example: ModuleType, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Half of the wait is for the last poll, whose answer may be slow; the other half is slept, which takes no time."""
+    monkeypatch.setattr(example, "PATIENCE", 10.0)
+    for name, value in LONG_LAST_POLL.items():
+        monkeypatch.setattr(wonder_payment.wait, name, value)
+    return clock
 
 
 def ask(page: httpx.Client, token: str) -> httpx.Response:
     return page.post("/verification", json={"token": token})
 
 
+@pytest.mark.usefixtures("clock")
 def test_the_page_hears_how_3_d_secure_ended(page: httpx.Client, gateway: SimulatedGateway) -> None:
     verified = gateway.add_token(states=["pending", "success"])
     failed = gateway.add_token(states=["failed"], error_code="E1")
@@ -58,19 +84,26 @@ def test_the_page_hears_how_3_d_secure_ended(page: httpx.Client, gateway: Simula
 
 
 def test_while_it_lasts_the_page_is_told_to_ask_again(
-    example: ModuleType, page: httpx.Client, gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
+    page: httpx.Client, gateway: SimulatedGateway, long_last_poll: Clock
 ) -> None:
-    monkeypatch.setattr(example, "PATIENCE", 2.0)
     answer = ask(page, gateway.add_token())
+    assert sum(long_last_poll.slept) == pytest.approx(5.0)
     assert (answer.status_code, answer.headers["Retry-After"], answer.json()) == (202, "2", {"state": "pending"})
 
 
-def test_pages_that_wait_do_not_wait_for_each_other(page: httpx.Client, gateway: SimulatedGateway) -> None:
+def test_pages_that_wait_do_not_wait_for_each_other(
+    example: ModuleType,
+    page: httpx.Client,
+    gateway: SimulatedGateway,
+    arrivals: Arrivals,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(example, "PATIENCE", 25.0)
     tokens = [gateway.add_token() for _ in range(20)]
     with ThreadPoolExecutor(len(tokens)) as pool:
         answers = [pool.submit(ask, page, token) for token in tokens]
         # Each has looked before the first one ends.
-        wait_until(lambda: {request.token for request in gateway.requests} == set(tokens))
+        arrivals.wait_until(lambda requests: {request.token for request in requests} == set(tokens))
         for token in reversed(tokens):
             gateway.approve(token)
         assert [answer.result().json() for answer in answers] == [{"state": "success"}] * len(tokens)
@@ -84,12 +117,12 @@ def test_pages_that_wait_do_not_wait_for_each_other(page: httpx.Client, gateway:
         (Fault(status=404), 404, "NotFoundError"),
         (Fault(status=302), 502, "APIError"),
         (Fault(body="<html>"), 502, "InvalidResponseError"),
-        (Fault(status=503, times=100), 502, "ServerError"),
-        (Fault(broken="reset before", times=100), 502, "NetworkError"),
-        (Fault(delay=60.0, times=100), 504, "RequestTimeoutError"),
+        (Fault(status=503, times=math.inf), 502, "ServerError"),
+        (Fault(broken="reset before", times=math.inf), 502, "NetworkError"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
+@pytest.mark.usefixtures("long_last_poll")
 def test_an_error_is_a_problem_that_names_the_request_and_no_secret(
     fault: Fault,
     status: int,
@@ -97,12 +130,34 @@ def test_an_error_is_a_problem_that_names_the_request_and_no_secret(
     example: ModuleType,
     page: httpx.Client,
     gateway: SimulatedGateway,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gateway.inject(fault)
+    answer_is_a_problem(status, error, example, page, gateway, caplog)
+
+
+def test_a_gateway_that_does_not_answer_is_a_problem_too(
+    example: ModuleType,
+    page: httpx.Client,
+    gateway: SimulatedGateway,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
+    # Real time has to pass: so much that the request comes in within it.
     monkeypatch.setattr(example, "PATIENCE", 2.0)
+    gateway.inject(Fault(delay=math.inf, times=math.inf))
+    answer_is_a_problem(504, "RequestTimeoutError", example, page, gateway, caplog)
+
+
+def answer_is_a_problem(
+    status: int,
+    error: str,
+    example: ModuleType,
+    page: httpx.Client,
+    gateway: SimulatedGateway,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     token = gateway.add_token(states=["success"])
-    gateway.inject(fault)
     answer = ask(page, token)
     assert answer.headers["Content-Type"] == "application/problem+json"
     problem = answer.json()
@@ -115,11 +170,9 @@ def test_an_error_is_a_problem_that_names_the_request_and_no_secret(
     assert token not in answer.text + "".join(record.getMessage() for record in caplog.records)
 
 
-def test_a_rate_limit_is_passed_on(
-    example: ModuleType, page: httpx.Client, gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(example, "PATIENCE", 2.0)
-    gateway.inject(Fault(status=429, headers={"Retry-After": "17"}, times=100))
+@pytest.mark.usefixtures("long_last_poll")
+def test_a_rate_limit_is_passed_on(page: httpx.Client, gateway: SimulatedGateway) -> None:
+    gateway.inject(Fault(status=429, headers={"Retry-After": "17"}, times=math.inf))
     answer = ask(page, gateway.add_token())
     assert (answer.status_code, answer.headers["Retry-After"], answer.json()["error"]) == (503, "17", "RateLimitError")
 

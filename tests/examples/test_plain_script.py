@@ -5,13 +5,25 @@ import subprocess
 import sys
 
 import pytest
-from examples.programs import EXAMPLES
+from examples.programs import EXAMPLES, LONG_LAST_POLL
 from wonder_payment.simulator import Fault, SimulatedGateway
+
+# Runs the script on a clock that stands still but for what is slept, which takes no time.
+RUN = f"""
+import runpy, time
+import wonder_payment.wait
+
+now, slept = time.monotonic(), []
+time.monotonic = lambda: now + sum(slept)
+time.sleep = slept.append
+vars(wonder_payment.wait).update({LONG_LAST_POLL})
+runpy.run_path({str(EXAMPLES / "plain_script.py")!r}, run_name="__main__")
+"""
 
 
 def run(gateway: SimulatedGateway, token: str, *options: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, EXAMPLES / "plain_script.py", *options],
+        [sys.executable, "-c", RUN, *options],
         check=False,
         env={**os.environ, **gateway.environ, **environ},
         input=f"{token}\n",
@@ -36,7 +48,7 @@ def test_it_says_why_3_d_secure_failed(gateway: SimulatedGateway) -> None:
 
 
 def test_it_waits_no_longer_than_it_is_told(gateway: SimulatedGateway) -> None:
-    result = run(gateway, gateway.add_token(), "--timeout", "1")
+    result = run(gateway, gateway.add_token(), "--timeout", "10")
     last = result.stderr.splitlines()[-1]
     assert result.returncode == 3
     assert last.startswith("3-D Secure has not ended")

@@ -325,6 +325,7 @@ def observe(
     *,
     timeout: float,
     is_once: bool = False,
+    retry: RetryPolicy = RETRY,
     options: dict[str, Any] | None = None,
 ) -> Outcome:
     """Make the fault, call a client's method, close the client, and tell what came of it.
@@ -336,10 +337,11 @@ def observe(
         method: ``check_token`` or ``wait_for_token``.
         timeout: The client's, for one attempt.
         is_once: Whether the fault happens once only.
+        retry: The client's, for ``check_token``.
         options: The method's own.
     """
-    # Each look of a wait is one attempt: the wait has to go on by itself.
-    retry = RETRY if method == "check_token" else RetryPolicy.never()
+    if method == "wait_for_token":
+        retry = RetryPolicy.never()  # each poll is one attempt: the wait has to go on by itself
     lab = Lab(gateway, is_once, timeout)
     attempts = Attempts(lab)
     logger = logging.getLogger("wonder_payment")

@@ -450,7 +450,7 @@ def test_a_host_of_any_script_is_asked_by_its_name_in_ascii(kind: Kind, base_url
         "hhttps://gateway.example",
         "https\u017f://gateway.example",
     ],
-    ids=ascii,
+    ids=lambda url: ascii(url).replace("0x", "hex "),
 )
 def test_what_is_no_host_is_refused_as_a_base_url(kind: Kind, base_url: str) -> None:
     told = Wire(kind).refuses("base_url", base_url=base_url)

@@ -32,7 +32,7 @@ from wonder_payment import (
 from wonder_payment.signing import sign
 from wonder_payment.simulator import WELL_KNOWN, Fault, SimulatedGateway
 
-TWICE = RetryPolicy(max_attempts=2, backoff_initial=0.01)
+TWICE = RetryPolicy(max_attempts=2, backoff_initial=0.0)
 STEADY = RetryPolicy(jitter=0.0)
 
 
@@ -124,7 +124,7 @@ def test_an_attempt_that_gets_no_answer_is_a_span_with_an_error(
         Fault(broken="reset in the middle"),
         Fault(broken="truncated"),
     ],
-    ids=str,
+    ids=["an answer", "404", "an answer that is no token", "a redirect", "reset in the middle", "truncated"],
 )
 def test_no_span_has_anything_secret(
     caller: Caller,
@@ -169,9 +169,9 @@ for name, logger in logging.root.manager.loggerDict.items():
 
 
 def program(gateway: SimulatedGateway, text: str) -> tuple[str, str]:
-    """The output and the complaints of a program that ends well."""
+    """The output and the complaints of a program that ends well, and that waits for no retry."""
     result = subprocess.run(
-        [sys.executable, "-c", text],
+        [sys.executable, "-c", f"import time; time.sleep = lambda seconds: None\n{text}"],
         env={**os.environ, **gateway.environ},
         check=True,
         capture_output=True,
@@ -309,7 +309,11 @@ def test_on_retry_is_not_called_for_the_last_attempt(caller: Caller, gateway: Si
     assert (caught.value.attempts, counter.values["ServerError"], len(clock.slept)) == (3, 2, 2)
 
 
-@pytest.mark.parametrize("error", [LookupError("mine"), ServerError("mine", status_code=500), KeyboardInterrupt()])
+@pytest.mark.parametrize(
+    "error",
+    [LookupError("mine"), ServerError("mine", status_code=500), KeyboardInterrupt()],
+    ids=lambda error: type(error).__name__,
+)
 @pytest.mark.parametrize("is_wait", [False, True], ids=["check", "wait"])
 def test_what_on_retry_raises_ends_the_call_and_reaches_the_caller(
     caller: Caller, gateway: SimulatedGateway, clock: Clock, error: BaseException, *, is_wait: bool
@@ -366,7 +370,7 @@ class Hooks:
 @pytest.mark.parametrize(
     "on_retry",
     ["print", 1, (), a_coroutine_function, functools.partial(a_coroutine_function), Hooks().on_retry],
-    ids=repr,
+    ids=["a text", "a number", "a tuple", "a coroutine function", "a partial one", "a method that is one"],
 )
 def test_on_retry_must_be_a_plain_function(caller: Caller, on_retry: object) -> None:
     with pytest.raises(ConfigurationError, match="on_retry must be"):

@@ -13,13 +13,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from conftest import Caller
+from conftest import Caller, Clock
 from wonder_payment import (
     AsyncWonderClient,
     Card,
@@ -33,7 +32,7 @@ from wonder_payment import (
     WonderClient,
     WonderError,
 )
-from wonder_payment.simulator import Fault, SimulatedGateway
+from wonder_payment.simulator import Fault, SimulatedGateway, app
 
 THREADS = 32
 
@@ -73,6 +72,45 @@ def end(process: subprocess.Popen[str]) -> list[str]:
 
 def run(gateway: SimulatedGateway, program: str, *flags: str, count: int = 4) -> list[str]:
     return end(start(gateway, program, *flags, tokens=cards(gateway, count)))
+
+
+class Hold:
+    """Keeps answers back, those with this fault, until the test releases them."""
+
+    fault = Fault(headers={"X-Fault": "held"})
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.released = threading.Event()
+        self._in_flight = threading.Semaphore(0)
+        play = app.play
+
+        async def hold(fault: Fault, *answer: Any) -> Any:
+            self._in_flight.release()
+            if fault == self.fault:
+                await asyncio.to_thread(self.released.wait, 60)
+            return await play(fault, *answer)
+
+        monkeypatch.setattr(app, "play", hold)
+
+    def wait_for_request(self) -> None:
+        """Wait until a request with a fault is in flight: a new one each time."""
+        assert self._in_flight.acquire(timeout=60)
+
+
+@pytest.fixture
+def hold(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hold]:
+    hold = Hold(monkeypatch)
+    yield hold
+    hold.released.set()
+
+
+def go_on(process: subprocess.Popen[str], until: str) -> None:
+    """Let a program go on that reads a line, until it prints this one."""
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write("go on\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == f"{until}\n"
 
 
 # Forking beside threads is what these programs are about, and what Python 3.12 and newer warn of.
@@ -226,7 +264,7 @@ join([fork(child)])
 
 
 ASKING = {
-    "a client": "wonder = WonderClient.from_env(retry=ONCE)",
+    "a client": "wonder = WonderClient.from_env(retry=ONCE, timeout=60)",
     "the one-liner": "wonder = wonder_payment",
 }
 ASKED_WITH = pytest.mark.parametrize("made", ASKING.values(), ids=ASKING)
@@ -235,11 +273,10 @@ ASKED_WITH = pytest.mark.parametrize("made", ASKING.values(), ids=ASKING)
 @needs_fork
 @ASKED_WITH
 def test_a_fork_while_another_thread_is_in_the_middle_of_a_call_harms_neither(
-    gateway: SimulatedGateway, made: str
+    gateway: SimulatedGateway, hold: Hold, made: str
 ) -> None:
     tokens = cards(gateway, 4)
-    slow = next(iter(tokens))
-    gateway.inject(Fault(delay=1.0), token=slow)
+    gateway.inject(hold.fault, token=next(iter(tokens)))
     program = """
 check(wonder, TOKENS[1:])
 asking = threading.Thread(target=lambda: (check(wonder, TOKENS[:1]), print("answered")))
@@ -248,14 +285,14 @@ sys.stdin.readline()
 children = [fork(lambda: check(wonder, TOKENS[1:], times=3)) for _ in range(3)]
 check(wonder, TOKENS[1:])
 join(children)
+print("forked", flush=True)
 asking.join()
 check(wonder)
 """
     process = start(gateway, f"{made}\n{program}", tokens=tokens)
-    while process.poll() is None and not any(request.token == slow for request in gateway.requests):
-        time.sleep(0.001)
-    assert process.stdin
-    process.stdin.write("fork\n")
+    hold.wait_for_request()
+    go_on(process, until="forked")
+    hold.released.set()
     assert end(process) == ["answered"]
 
 
@@ -384,29 +421,38 @@ def test_async_clients_that_nobody_closes_are_quiet_by_default(gateway: Simulate
 @pytest.mark.parametrize(
     "made",
     [
-        "wonder = WonderClient.from_env(retry=ONCE); ask = wonder.check_token",
-        "wonder = AsyncWonderClient.from_env(retry=ONCE); ask = lambda token: asyncio.run(wonder.check_token(token))",
+        "ask = WonderClient.from_env(retry=ONCE, timeout=60).check_token",
+        "check = AsyncWonderClient.from_env(retry=ONCE, timeout=60).check_token; ask = lambda x: asyncio.run(check(x))",
     ],
     ids=["sync", "async"],
 )
 def test_a_client_that_a_daemon_thread_uses_at_the_interpreters_end_is_quiet(
-    gateway: SimulatedGateway, made: str
+    gateway: SimulatedGateway, hold: Hold, made: str
 ) -> None:
-    token = "00000000-0000-4000-8000-000000000011"  # never answers
+    never = "00000000-0000-4000-8000-000000000011"  # never answers
+    tokens = cards(gateway, 1)
+    gateway.inject(hold.fault, token=next(iter(tokens)))
+    # Of its two requests, one is answered after the client has had its chance to close them, and the other never.
     program = f"""
 import atexit
-atexit.register(lambda: thread.join(0.3))  # time to complain
+
+def leave():
+    print("leaving", flush=True)
+    answered.join(60)
+
+atexit.register(leave)  # called after what the client registers
 {made}
-thread = threading.Thread(target=ask, args=["{token}"], daemon=True)
-thread.start()
+answered = threading.Thread(target=lambda: (ask(TOKENS[0]), print("answered")), daemon=True)
+answered.start()
+threading.Thread(target=ask, args=["{never}"], daemon=True).start()
 sys.stdin.readline()
 """
-    process = start(gateway, program, tokens={})
-    while process.poll() is None and not gateway.requests:
-        time.sleep(0.001)
-    assert process.stdin
-    process.stdin.write("end\n")
-    assert end(process) == []
+    process = start(gateway, program, tokens=tokens)
+    hold.wait_for_request()
+    hold.wait_for_request()
+    go_on(process, until="leaving")
+    hold.released.set()
+    assert end(process) == ["answered"]
 
 
 def test_an_async_client_dropped_while_its_loop_runs_is_quiet(gateway: SimulatedGateway) -> None:
@@ -418,7 +464,8 @@ async def main():
     await check_async(wonder)
     del wonder
     gc.collect()
-    await asyncio.sleep(0.05)
+    for _ in range(10):
+        await asyncio.sleep(0)  # the loop goes round
 
 asyncio.run(main())
 """,
@@ -487,7 +534,11 @@ def test_a_client_is_not_copied_and_says_what_to_do(caller: Caller, way: Callabl
             token="t", token_type="new", state="new", is_default=False, card=Card(brand="jcb"), error_code="e"
         ),
     ],
-    ids=lambda thing: type(thing).__name__,
+    ids=[
+        *("a RetryPolicy", "a RetryPolicy with all fields", "the RetryPolicy of never"),
+        *("a PollPolicy", "a PollPolicy with all fields", "an empty Card", "a Card"),
+        *("a PaymentToken", "a PaymentToken with a Card"),
+    ],
 )
 def test_what_goes_between_processes_comes_back_equal(thing: object, way: Callable[[Any], Any]) -> None:
     again = way(thing)
@@ -505,16 +556,22 @@ def test_what_goes_between_processes_comes_back_equal(thing: object, way: Callab
         (Fault(broken="reset before"), NetworkError),
         (None, StillPendingError),
     ],
-    ids=str,
+    ids=["404", "503", "reset before", "still pending"],
 )
 def test_what_a_call_raises_comes_back_from_another_process_with_all_it_carries(
-    caller: Caller, gateway: SimulatedGateway, fault: Fault | None, kind: type[WonderError], way: Callable[[Any], Any]
+    caller: Caller,
+    gateway: SimulatedGateway,
+    clock: Clock,
+    fault: Fault | None,
+    kind: type[WonderError],
+    way: Callable[[Any], Any],
 ) -> None:
     if fault:
         gateway.inject(fault)
     token = gateway.add_token()
     with pytest.raises(kind) as caught:
-        caller.check(token) if fault else caller.wait(token, timeout=0.05)
+        caller.check(token) if fault else caller.wait(token, timeout=30.0)
+    assert bool(clock.slept) == (fault is None)
     again = way(caught.value)
     assert type(again) is kind
     assert (str(again), vars(again)) == (str(caught.value), vars(caught.value))

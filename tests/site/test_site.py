@@ -105,13 +105,15 @@ def address() -> Iterator[str]:
 
 @contextmanager
 def a_tab(width: int) -> Iterator[Page]:
+    if CHROMIUM is None:
+        pytest.fail("The tests marked browser need chromium on the PATH.")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         yield browser.new_page(viewport={"width": width, "height": 800})
         browser.close()
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
+@pytest.mark.browser
 @pytest.mark.parametrize("width", [1280, 400], ids=["wide", "narrow"])
 def test_a_browser_fetches_nothing_from_elsewhere_and_no_page_is_wider_than_it(address: str, width: int) -> None:
     foreign, problems, too_wide = set(), set(), {}
@@ -126,7 +128,7 @@ def test_a_browser_fetches_nothing_from_elsewhere_and_no_page_is_wider_than_it(a
     assert (foreign, problems, too_wide) == (set(), set(), {})
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH")
+@pytest.mark.browser
 def test_the_search_finds_a_name(address: str) -> None:
     with a_tab(1280) as tab:
         tab.goto(f"{address}?q=StillPendingError")
