@@ -16,7 +16,7 @@ import pytest
 from arrivals import Arrivals
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
-from wonder_payment import AsyncWonderClient, PaymentToken, RetryPolicy, WonderClient
+from wonder_payment import AsyncWonderClient, PaymentToken, RetryPolicy, WonderClient, client
 from wonder_payment.simulator import SimulatedGateway
 
 TOKEN = "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"
@@ -47,6 +47,13 @@ def pytest_collection_finish() -> None:
 def ctrl_c_as_ever() -> None:
     """A shell lets what it runs in the background ignore Ctrl-C, and so these tests, and the programs they run."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def each_test_makes_its_own_default_client() -> Iterator[None]:
+    """It lives as long as the process, and would keep the settings of another test."""
+    yield
+    client._default_client.cache_clear()  # noqa: SLF001 (no caller needs to forget it)
 
 
 @pytest.fixture
