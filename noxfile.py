@@ -42,28 +42,14 @@ OTHER_PYTHONS = [version for version in PYTHONS if not sys.version.startswith(f"
 # The suite waits on sockets and processes more than it computes, so two cores keep more workers than two busy.
 PYTEST = ("pytest", "--numprocesses=4", "--dist=worksteal")
 
-# Each module that is changed, and the tests that are to notice: fast ones, and enough of them.
-_BOTH_CLIENTS = (
-    "in_turns or certificates_are or (handshake and check_token) or good_answer or transport_is or nobody_expects or "
-    "nowhere or closed_while or ctrl_c or request_is_the_contracts or "
-    "compressed or large or 1_mib or redirect_is or no_proxy or each_step or whole_timeout or "
-    "just_started or thread_that or no_thread or quoted or (budget_when and (not async or before))"
-)
+# Each module that is mutated, and the tests that must notice: fast ones, and enough of them.
 MUTATED = {
-    "signing": ["tests/test_signing.py"],
-    "retry": [
-        "tests/test_config.py",
-        "tests/test_wait.py",
-        "tests/test_retry.py",
-        "-k",
-        "(policy or delay or test_retry) and not async",
-    ],
-    "gateway": [
-        *(f"tests/{name}.py" for name in ("test_connections", "test_check", "test_simulator", "test_wait")),
-        *("tests/faults/test_matrix.py", "-k", _BOTH_CLIENTS),
-    ],
-    "answer": ["tests/test_check.py", "tests/test_retry.py", "-k", "not async and (not error_status or Nope)"],
-    "token": ["tests/test_token.py", "tests/test_check.py", "-k", "test_token or good"],
+    "signing": ["tests/test_signing.py", "tests/test_signing_auth.py"],
+    "retry": ["tests/test_retry.py"],
+    "models": ["tests/test_models.py"],
+    "_flow": ["tests/test_flow.py", "tests/test_wait.py", "tests/test_throttle.py"],
+    "_http/response": ["tests/test_response.py"],
+    "_http/exchange": ["tests/test_exchange.py", "tests/test_transport_failures.py"],
 }
 
 nox.options.default_venv_backend = "uv"
@@ -82,14 +68,14 @@ os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *sorted(map(str, _pyen
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """See it work: a gateway on this machine, and tokens checked there until 3-D Secure ends."""
+    """See it work: a simulator on this machine, and tokens checked there until 3-D Secure completes."""
     _install_wheel(session, "cli,simulator")
     session.run("wonder-payment", "demo", *session.posargs)
 
 
 @nox.session
 def regenerate(session: nox.Session) -> None:
-    """Write generated/ anew from openapi.yaml."""
+    """Write generated/ from openapi.yaml."""
     result = _generate(session)
     shutil.rmtree(GENERATED.parent, ignore_errors=True)
     shutil.copytree(result, GENERATED)
@@ -97,10 +83,10 @@ def regenerate(session: nox.Session) -> None:
 
 @nox.session
 def drift(session: nox.Session) -> None:
-    """Fail, and show the difference, when generated/ is not what openapi.yaml gives."""
+    """Fail, and show the difference, if generated/ does not match openapi.yaml."""
     difference = _difference(_files(GENERATED.parent), _files(_generate(session).parent))
     if difference:
-        session.error("generated/ is not what openapi.yaml gives; `nox -s regenerate` mends it:\n" + difference)
+        session.error("generated/ does not match openapi.yaml; `nox -s regenerate` fixes it:\n" + difference)
 
 
 @nox.session
@@ -112,7 +98,7 @@ def spec(session: nox.Session) -> None:
 
 @nox.session(tags=["full"])
 def schemathesis(session: nox.Session) -> None:
-    """Try the simulated gateway against openapi.yaml (schemathesis)."""
+    """Test the simulator against openapi.yaml (schemathesis)."""
     _install_wheel(session, "simulator", *_group("schemathesis"))
     session.run("pytest", "tests/contract", *session.posargs)
 
@@ -127,7 +113,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check types, of the wrapper and of a user's code (mypy --strict, basedpyright, pyright)."""
+    """Check the types of the wrapper and of code that uses it (mypy --strict, basedpyright, pyright)."""
     _install_wheel(session, "aiohttp,cli,simulator", *_group("types"))
     session.run("mypy", "wrapper")
     # A process of its own: here the package is the installed one, as for a user.
@@ -138,7 +124,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests against the built wheel, but not those that need a browser or Redis; -- gives pytest arguments."""
+    """Run the tests against the built wheel, except those that need a browser or Redis; -- gives pytest arguments."""
     _install_wheel(session, "aiohttp,cli,simulator", *_group("tests"))
     session.run(*PYTEST, *session.posargs)
 
@@ -188,7 +174,7 @@ def faults(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS[0])  # atheris has wheels for the older ones alone
 def fuzz(session: nox.Session) -> None:
-    """Search for an answer that is read wrongly (atheris); what stands behind -- goes to libFuzzer."""
+    """Search for a response that is read wrongly (atheris); -- gives libFuzzer arguments."""
     _install_wheel(session, "simulator", *_group("fuzz"))
     session.run("python", "tests/faults/fuzz.py", *(session.posargs or ["-runs=1000000"]))
 
@@ -196,8 +182,8 @@ def fuzz(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("module", list(MUTATED))
 def mutation(session: nox.Session, module: str) -> None:
-    """Change a module in many small ways, and fail if the tests notice less than 90 % of them (cosmic-ray)."""
-    # What is changed is the installed copy; the next run installs it anew.
+    """Change a module in many small ways, and fail if the tests notice less than 90 % of the changes (cosmic-ray)."""
+    # The installed copy is mutated; the next run installs it again.
     _install_wheel(session, "aiohttp,cli,simulator", *_group("tests"), *_group("mutation"))
     find = "import wonder_payment; print(wonder_payment.__path__[0])"
     package = Path(str(session.run("python", "-c", find, silent=True)).strip())
@@ -244,14 +230,14 @@ def mutation(session: nox.Session, module: str) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Check 200,000 tokens with faults among them, and see that nothing is lost or left over; writes docs/soak.md."""
+    """Check 200,000 tokens with faults; writes docs/soak.md. -- --checks 2000 only prints."""
     _install_wheel(session, "simulator", *_group("soak"))
     session.run("python", "benchmarks/soak.py", *session.posargs)
 
 
 @nox.session(tags=["full"])
 def docs(session: nox.Session) -> None:
-    """Build the docs site in site/, where a broken link fails, and test it: all names, and nothing from elsewhere."""
+    """Build the docs site in site/ without a broken link, and test it."""
     _install_wheel(session, "aiohttp,cli,simulator", *_group("docs"))
     # Else the theme advertises its successor at each build.
     session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
@@ -260,21 +246,21 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def contract_diff(session: nox.Session) -> None:
-    """Tell what changed in openapi.yaml since a git revision, and whether it breaks callers: -- REV."""
+    """List what changed in openapi.yaml since a git revision, and whether it breaks callers: -- REV."""
     session.install(*_group("contract"))
     session.run("python", "-m", "release.contract", *session.posargs)
 
 
 @nox.session(venv_backend="virtualenv", tags=["full"])
 def build(session: nox.Session) -> None:
-    """Make sdist, wheel and SBOM in dist/, the same bytes each time, and check them and the licences."""
+    """Build sdist, wheel and SBOM in dist/, the same bytes each time, and check the licences."""
     session.install(*_group("build"))
     session.run("python", "-m", "release.build")
 
 
 @nox.session(venv_backend="virtualenv")
 def publish(session: nox.Session) -> None:
-    """Build this version and upload it to your index, if nothing speaks against it; what follows -- goes to twine."""
+    """Check that this version may be published, build it, and upload it; -- gives twine arguments."""
     session.install(*_group("publish"))
     # Not as arguments: nox shows those, and one may be a password.
     session.run("python", "-m", "release.publish", env={"PUBLISH_ARGUMENTS": shlex.join(session.posargs)})
@@ -282,21 +268,21 @@ def publish(session: nox.Session) -> None:
 
 @nox.session(venv_backend="virtualenv", tags=["full"])
 def publish_check(session: nox.Session) -> None:
-    """Publish to a throw-away index with a password on this machine, install from it, and run the demo."""
+    """Publish to a temporary index on this machine, install from it, and run the demo."""
     session.install(*_group("publish_check"))
     session.run("python", "-m", "release.rehearsal")
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Compare with what people write by hand, side by side; writes benchmarks/RESULTS.md and its chart."""
-    _install_wheel(session, "aiohttp,cli", *_group("bench"))
+    """Compare the speed with hand-written clients; writes benchmarks/RESULTS.md. -- --quick only prints."""
+    _install_wheel(session, "aiohttp", *_group("bench"))
     session.run("python", "benchmarks/bench.py", *session.posargs)
 
 
 @nox.session
 def bench_polling(session: nox.Session) -> None:
-    """Simulate how often to look at a token until 3-D Secure ends; writes the table and the chart in benchmarks/."""
+    """Simulate polling schedules; writes the table and the chart in benchmarks/."""
     _install_wheel(session, "simulator", *_group("bench"))
     session.run("python", "benchmarks/polling.py")
 

@@ -1,10 +1,8 @@
-"""One contender in a process of its own: this package's clients, and what people use instead, all signed alike.
+"""One contender in a process of its own: this package's clients, and what people use instead, with the same signature.
 
-`bench.py` runs `python benchmarks/peers.py sync|async CONTENDER` and talks to it in lines of JSON: a turn's settings
-in, its figures out. The settings of the clients are in the environment.
+`bench.py` runs `python benchmarks/peers.py sync|async CONTENDER`. It writes the settings of a turn as a line of JSON
+and reads the result as another. The settings of the clients are in the environment.
 """
-
-from __future__ import annotations
 
 import asyncio
 import gc
@@ -15,27 +13,24 @@ import secrets
 import sys
 import time
 import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from itertools import cycle
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import aiohttp
 import attrs
 import httpx
 import requests
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from wonder_payment import AsyncWonderClient, WonderClient
 from wonder_payment.signing import SCHEME, sign, string_to_sign
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-
-    # Asks for a token and returns its state.
-    Check = Callable[[str], str]
-    AsyncCheck = Callable[[str], Awaitable[str]]
+# Checks a token and returns its state.
+Check = Callable[[str], str]
+AsyncCheck = Callable[[str], Awaitable[str]]
 
 TOKENS = [f"00000000-0000-4000-8000-{number:012}" for number in range(1_000)]
 URI = "/svc/payment/api/v1/openapi/customers/uuid/payment_tokens/check"
@@ -67,53 +62,53 @@ def headers(private_key: RSAPrivateKey, body: bytes) -> dict[str, str]:
 
 
 def url() -> str:
-    """Return where to ask."""
+    """Return the URL of the check."""
     return os.environ["WONDER_BASE_URL"] + URI
 
 
-def state_of(answer: Any) -> str:
-    """Return the state in an answer's JSON."""
-    state: str = answer["data"]["payment_token"]["state"]
+def state_of(envelope: Any) -> str:
+    """Return the state in the JSON of a response."""
+    state: str = envelope["data"]["payment_token"]["state"]
     return state
 
 
 @contextmanager
 def wonder() -> Iterator[Check]:
-    """Use this package, as it is by default."""
+    """Use this package with its defaults."""
     with WonderClient.from_env() as client:
         yield lambda token: client.check_token(token).state
 
 
 @contextmanager
 def httpx_by_hand() -> Iterator[Check]:
-    """Keep one httpx.Client and one key, and take the answer as JSON: the floor."""
+    """Keep one httpx.Client and one key: the lower bound."""
     private_key = key()
     with httpx.Client() as client:
 
         def check(token: str) -> str:
             body = body_of(token)
-            answer = client.post(url(), content=body, headers=headers(private_key, body))
-            return state_of(answer.raise_for_status().json())
+            response = client.post(url(), content=body, headers=headers(private_key, body))
+            return state_of(response.raise_for_status().json())
 
         yield check
 
 
 @contextmanager
 def requests_by_hand() -> Iterator[Check]:
-    """Keep nothing: what people write first."""
+    """Keep nothing, as in a first script."""
 
     def check(token: str) -> str:
         body = body_of(token)
-        answer = requests.post(url(), data=body, headers=headers(key(), body), timeout=10)
-        answer.raise_for_status()
-        return state_of(answer.json())
+        response = requests.post(url(), data=body, headers=headers(key(), body), timeout=10)
+        response.raise_for_status()
+        return state_of(response.json())
 
     yield check
 
 
 @contextmanager
 def openapi_generator() -> Iterator[Check]:
-    """Sign in the generated client's own place for it: what sends a request."""
+    """Sign where the generated client sends a request."""
     generated: Any = importlib.import_module("wonder_openapi_generator")
     private_key = key()
 
@@ -126,15 +121,15 @@ def openapi_generator() -> Iterator[Check]:
 
     def check(token: str) -> str:
         reference = generated.PaymentTokenReference(token=token)
-        answer = api.check_payment_token("uuid", generated.CheckPaymentTokenRequest(payment_token=reference))
-        return str(answer.data.payment_token.state.actual_instance.value)
+        response = api.check_payment_token("uuid", generated.CheckPaymentTokenRequest(payment_token=reference))
+        return str(response.data.payment_token.state.actual_instance.value)
 
     yield check
 
 
 @contextmanager
 def signature() -> Iterator[Check]:
-    """Sign, and ask nobody."""
+    """Sign, and send nothing."""
     private_key = key()
 
     def check(token: str) -> str:
@@ -163,8 +158,8 @@ async def async_httpx_by_hand() -> AsyncIterator[AsyncCheck]:
 
         async def check(token: str) -> str:
             body = body_of(token)
-            answer = await client.post(url(), content=body, headers=headers(private_key, body))
-            return state_of(answer.raise_for_status().json())
+            response = await client.post(url(), content=body, headers=headers(private_key, body))
+            return state_of(response.raise_for_status().json())
 
         yield check
 
@@ -177,37 +172,37 @@ async def aiohttp_by_hand() -> AsyncIterator[AsyncCheck]:
 
         async def check(token: str) -> str:
             body = body_of(token)
-            async with session.post(url(), data=body, headers=headers(private_key, body)) as answer:
-                return state_of(await answer.json())
+            async with session.post(url(), data=body, headers=headers(private_key, body)) as response:
+                return state_of(await response.json())
 
         yield check
 
 
 class Wire(asyncio.Protocol):
-    """A connection that knows how long an answer is, and no more of it."""
+    """A connection that knows the length of a response, and does not parse it."""
 
     def connection_made(self, transport: Any) -> None:
-        """Begin."""
+        """Store the transport."""
         self.transport = transport
         self.missing = self.length = 0
 
-    def ask(self, request: bytes) -> asyncio.Future[None]:
-        """Send a request, and return what is done when the answer is there."""
+    def send(self, request: bytes) -> asyncio.Future[None]:
+        """Send a request, and return a future that is done when the response is complete."""
         self.transport.write(request)
-        self.missing, self.answered = self.length, asyncio.get_running_loop().create_future()
-        return self.answered
+        self.missing, self.received = self.length, asyncio.get_running_loop().create_future()
+        return self.received
 
     def data_received(self, data: bytes) -> None:
-        """Count."""
-        self.length = self.length or len(data)  # the first answer comes in one piece
+        """Count the bytes."""
+        self.length = self.length or len(data)  # the first response comes in one piece
         self.missing = (self.missing or self.length) - len(data)
         if not self.missing:
-            self.answered.set_result(None)
+            self.received.set_result(None)
 
 
 @asynccontextmanager
 async def nothing_but_bytes() -> AsyncIterator[AsyncCheck]:
-    """Send the same bytes again and again, unsigned: how fast the server is, at least."""
+    """Send the same unsigned bytes again and again: a lower bound for the speed of the server."""
     host, port = os.environ["WONDER_BASE_URL"].removeprefix("http://").split(":")
     body = body_of(TOKENS[0])
     request = b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (URI.encode(), len(body), body)
@@ -215,7 +210,7 @@ async def nothing_but_bytes() -> AsyncIterator[AsyncCheck]:
 
     async def check(_token: str) -> str:
         wire = idle.pop() if idle else (await asyncio.get_running_loop().create_connection(Wire, host, int(port)))[1]
-        await wire.ask(request)
+        await wire.send(request)
         idle.append(wire)
         return "success"
 
@@ -240,7 +235,7 @@ ASYNC = {
 
 @attrs.define
 class Clock:
-    """How long a turn takes, and what it costs this process."""
+    """The time and the CPU time of a turn."""
 
     began: float = attrs.field(factory=time.perf_counter)
     began_cpu: float = attrs.field(factory=time.process_time)
@@ -252,7 +247,7 @@ class Clock:
 
 
 def take_turns() -> None:
-    """Make a sync contender's turns."""
+    """Take the turns of a sync contender."""
 
     def go(check: Check, tokens: Iterator[str], end: float) -> int:
         calls = 0
@@ -279,7 +274,7 @@ def take_turns() -> None:
 
 
 async def tick(until: float) -> list[float]:
-    """Return by how much each tick of the event loop was late, in seconds."""
+    """Return how late each tick of the event loop was, in seconds."""
     lags = list[float]()
     while (began := time.perf_counter()) < until:
         await asyncio.sleep(TICK)
@@ -288,7 +283,7 @@ async def tick(until: float) -> list[float]:
 
 
 async def take_async_turns() -> None:
-    """Make an async contender's turns: first an idle moment, then so many checks at a time."""
+    """Take the turns of an async contender."""
     async with ASYNC[sys.argv[2]]() as check:
         tokens = cycle(TOKENS)
 
@@ -303,11 +298,10 @@ async def take_async_turns() -> None:
         for line in sys.stdin:
             turn = json.loads(line)
             gc.collect()
-            idle = await tick(time.perf_counter() + turn["idle"])
             clock = Clock()
             end = clock.began + turn["seconds"]
             lags, *calls = await asyncio.gather(tick(end), *(go(end) for _ in range(turn["concurrency"])))
-            print(json.dumps(clock.figures(sum(calls)) | {"idle": idle, "lags": lags}), flush=True)
+            print(json.dumps(clock.figures(sum(calls)) | {"lags": lags}), flush=True)
 
 
 if __name__ == "__main__":

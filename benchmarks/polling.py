@@ -1,70 +1,63 @@
-"""How often to ask whether 3-D Secure has ended: PollPolicy's defaults against other schedules, simulated.
+"""Compare PollPolicy's defaults with other polling schedules in a simulation of 3-D Secure.
 
-`nox -s bench_polling`, or `python benchmarks/polling.py` with wonder_payment and matplotlib installed: prints a table,
-writes polling.md and polling.svg beside itself, and fails when the defaults miss what is wanted of them. The same seeds
-give the same files.
+`nox -s bench_polling`, or `python benchmarks/polling.py` with wonder_payment and matplotlib installed, writes
+polling.md and polling.svg, and fails if the defaults miss their targets. The same seeds give the same files.
 """
-
-from __future__ import annotations
 
 import math
 import random
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from statistics import NormalDist, median, quantiles
-from typing import TYPE_CHECKING
 
 import attrs
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from wonder_payment.retry import PollPolicy
+from wonder_payment import PollPolicy
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+# (seconds waited so far, polls so far) -> seconds until the next poll
+Schedule = Callable[[float, int], float]
 
-    from matplotlib.axes import Axes
+SEEDS = range(1, 6)  # the table and the chart show the first one; the targets hold for each
+ROUND_TRIP = 0.1  # seconds; a poll reaches the gateway in the middle of it
 
-    # (seconds waited so far, looks so far) -> seconds until the next look
-    Schedule = Callable[[float, int], float]
-
-SEEDS = range(1, 6)  # the table and the chart are the first one's; the goals hold for each
-ROUND_TRIP = 0.1  # seconds; the gateway sees a look in the middle of it
-
-# The card holders: frictionless ones, waved through, and challenged ones, who have to act. Times in seconds.
+# The cardholders: frictionless, or with a challenge. Times in seconds.
 FRICTIONLESS = 4_000
 CHALLENGED = 6_000
-FRICTIONLESS_MOST = 3.0
+FRICTIONLESS_MAX = 3.0
 CHALLENGED_MEDIAN = 25.0
 CHALLENGED_P95 = 120.0
 TOLERANCE = 0.1  # the share by which a sample's percentile may be off
 
 DEFAULT = "PollPolicy()"
 VENDOR = "fixed 1 s (vendor's SDK)"
-# Each counts from the answer to the last look.
+# Each counts from the response to the last poll.
 SCHEDULES: dict[str, Schedule] = {
-    DEFAULT: lambda elapsed, _looks: PollPolicy().delay(elapsed),
-    VENDOR: lambda _elapsed, _looks: 1.0,
-    "fixed 2 s": lambda _elapsed, _looks: 2.0,
-    "0.5 s, doubled up to 8 s": lambda _elapsed, looks: min(8.0, 0.5 * 2.0 ** (looks - 1)),
+    DEFAULT: lambda elapsed, _polls: PollPolicy().delay(elapsed),
+    VENDOR: lambda _elapsed, _polls: 1.0,
+    "fixed 2 s": lambda _elapsed, _polls: 2.0,
+    "0.5 s, doubled up to 8 s": lambda _elapsed, polls: min(8.0, 0.5 * 2.0 ** (polls - 1)),
 }
 
-# What is wanted of the default: a share of the vendor's requests, and seconds.
-MOST_REQUESTS = 0.5
-MOST_MEDIAN = 1.0
-MOST_P95 = 3.0
+# The targets of the default: a share of the vendor's requests, and seconds.
+MAX_REQUESTS = 0.5
+MAX_MEDIAN = 1.0
+MAX_P95 = 3.0
 
 BLUE, GREY, RED = "#0969da", "#8c959f", "#cf222e"
 
-HEADER = ("", "requests per card holder", "in all", "of the vendor's", "delay: median", "95th percentile", "max")
+HEADER = ("", "requests per cardholder", "total", "relative to vendor", "delay: median", "95th percentile", "max")
 
 
 @attrs.frozen
 class Result:
-    """What a schedule costs: requests sent, and the seconds from the end of 3-D Secure until the caller knows."""
+    """What a schedule costs: requests, and seconds from the end of 3-D Secure until the caller has the result."""
 
     requests: int
-    per_holder: float
+    per_cardholder: float
     of_vendor: float
     median: float
     p95: float
@@ -73,14 +66,14 @@ class Result:
     def cells(self) -> tuple[str, ...]:
         """Return the figures as a row of the table."""
         delays = (f"{seconds:.2f} s" for seconds in (self.median, self.p95, self.longest))
-        return (f"{self.per_holder:.1f}", f"{self.requests:,}", f"{self.of_vendor:.1%}", *delays)
+        return (f"{self.per_cardholder:.1f}", f"{self.requests:,}", f"{self.of_vendor:.1%}", *delays)
 
 
-def card_holders(seed: int) -> list[float]:
-    """Return when 3-D Secure ends for each card holder, in seconds from the first look, checked against its claim."""
+def cardholders(seed: int) -> list[float]:
+    """Return when 3-D Secure completes for each cardholder, in seconds from the first poll."""
     rng = random.Random(seed)
     sigma = math.log(CHALLENGED_P95 / CHALLENGED_MEDIAN) / NormalDist().inv_cdf(0.95)
-    frictionless = [rng.uniform(0, FRICTIONLESS_MOST) for _ in range(FRICTIONLESS)]
+    frictionless = [rng.uniform(0, FRICTIONLESS_MAX) for _ in range(FRICTIONLESS)]
     challenged = [rng.lognormvariate(math.log(CHALLENGED_MEDIAN), sigma) for _ in range(CHALLENGED)]
     last, middle, high = max(frictionless), median(challenged), p95(challenged)
     print(
@@ -88,8 +81,8 @@ def card_holders(seed: int) -> list[float]:
         f"{CHALLENGED:,} challenged, median {middle:.1f} s, 95th percentile {high:.1f} s"
     )
     off = max(abs(middle / CHALLENGED_MEDIAN - 1), abs(high / CHALLENGED_P95 - 1))
-    if last > FRICTIONLESS_MOST or off > TOLERANCE:
-        sys.exit("The sample is not distributed as it claims to be.")
+    if last > FRICTIONLESS_MAX or off > TOLERANCE:
+        sys.exit("The sample does not have the distribution above.")
     return frictionless + challenged
 
 
@@ -99,23 +92,23 @@ def p95(values: Iterable[float]) -> float:
 
 
 def wait(schedule: Schedule, end: float) -> tuple[int, float]:
-    """Return the looks it takes to see that 3-D Secure ended, and the seconds from its end to that look's answer."""
-    sent, looks = 0.0, 1
+    """Return the number of polls, and the seconds from the end of 3-D Secure to the response that shows it."""
+    sent, polls = 0.0, 1
     while sent + ROUND_TRIP / 2 < end:
-        answered = sent + ROUND_TRIP
-        sent = answered + schedule(answered, looks)
-        looks += 1
-    return looks, sent + ROUND_TRIP - end
+        received = sent + ROUND_TRIP
+        sent = received + schedule(received, polls)
+        polls += 1
+    return polls, sent + ROUND_TRIP - end
 
 
 def simulate(seed: int) -> dict[str, Result]:
-    """Return what each schedule costs with the same card holders, none of whom gives up."""
-    ends = card_holders(seed)
+    """Return what each schedule costs with the same cardholders. None of them gives up."""
+    ends = cardholders(seed)
     waits = {}
     for name, schedule in SCHEDULES.items():
         random.seed(seed)  # the jitter of PollPolicy
         waits[name] = [wait(schedule, end) for end in ends]
-    requests = {name: sum(looks for looks, _ in of_all) for name, of_all in waits.items()}
+    requests = {name: sum(polls for polls, _ in of_all) for name, of_all in waits.items()}
     delays = {name: [delay for _, delay in of_all] for name, of_all in waits.items()}
     return {
         name: Result(
@@ -136,12 +129,12 @@ def worst(results: list[Result]) -> Result:
 
 
 def table(results: dict[str, Result], of_default: Result) -> str:
-    """Return the table, in Markdown that lines up as plain text, too."""
+    """Return an aligned Markdown table."""
     rows = [
         HEADER,
         *((name, *result.cells()) for name, result in results.items()),
         (f"{DEFAULT}, worst of {len(SEEDS)} seeds", *of_default.cells()),
-        ("wanted of it", "", "", f"≤ {MOST_REQUESTS:.0%}", f"< {MOST_MEDIAN:g} s", f"< {MOST_P95:g} s", ""),
+        ("target", "", "", f"≤ {MAX_REQUESTS:.0%}", f"< {MAX_MEDIAN:g} s", f"< {MAX_P95:g} s", ""),
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in rows]
@@ -152,25 +145,24 @@ def table(results: dict[str, Result], of_default: Result) -> str:
 def page(figures: str) -> str:
     """Return polling.md."""
     return (
-        "# Looks at a token until 3-D Secure ends\n\n"
+        "# Polls until 3-D Secure completes\n\n"
         f"{figures}\n"
-        f"{FRICTIONLESS + CHALLENGED:,} simulated card holders, {FRICTIONLESS:,} waved through within "
-        f"{FRICTIONLESS_MOST:g} s and {CHALLENGED:,} challenged (log-normal, median {CHALLENGED_MEDIAN:g} s, 95th "
-        f"percentile {CHALLENGED_P95:g} s), are looked at from second 0 until a look finds that 3-D Secure ended, each "
-        f"look taking {ROUND_TRIP:g} s there and back. The delay is the time from that end until the caller knows; "
-        "fewer requests cost a longer delay, and a good schedule is low in both, so read a row's requests and delays "
-        "together.\n"
+        f"The simulation has {FRICTIONLESS + CHALLENGED:,} cardholders: {FRICTIONLESS:,} frictionless, within "
+        f"{FRICTIONLESS_MAX:g} s, and {CHALLENGED:,} with a challenge (log-normal, median {CHALLENGED_MEDIAN:g} s, "
+        f"95th percentile {CHALLENGED_P95:g} s). The first poll is at second 0, and a round trip takes "
+        f"{ROUND_TRIP:g} s. The delay is the time from the end of 3-D Secure until the caller has the result. Fewer "
+        "requests mean a longer delay: a good schedule is low in both.\n"
     )
 
 
 def plot(results: dict[str, Result], path: Path) -> None:
-    """Draw requests and delays, a row for each schedule, with what is wanted of the default."""
+    """Draw requests and delays, a row for each schedule, with the targets of the default."""
     figure = Figure(figsize=(7.2, 2.5), layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[2, 3])
     for row, (name, result) in enumerate(results.items()):
         color = BLUE if name == DEFAULT else GREY
-        left.barh(row, result.per_holder, height=0.45, color=color)
-        left.text(result.per_holder + 0.8, row, f"{result.per_holder:.1f}", va="center")
+        left.barh(row, result.per_cardholder, height=0.45, color=color)
+        left.text(result.per_cardholder + 0.8, row, f"{result.per_cardholder:.1f}", va="center")
         right.plot([result.median, result.p95], [row, row], color=color, linewidth=2.5, zorder=1)
         right.scatter(result.median, row, s=50, color=color)
         right.scatter(result.p95, row, s=50, facecolor="white", edgecolor=color, linewidth=2)
@@ -178,27 +170,27 @@ def plot(results: dict[str, Result], path: Path) -> None:
         right.text(1, row, delays, transform=right.get_yaxis_transform(), ha="right", va="center")
     left.set_yticks(range(len(results)), list(results))
     left.set_ylim(len(results) - 0.5, -0.5)
-    finish(left, "Requests per card holder", results[VENDOR].per_holder, room=1.35)
+    finish(left, "Requests per cardholder", results[VENDOR].per_cardholder, room=1.35)
     finish(right, "Delay: median ● to 95th percentile ○", max(result.p95 for result in results.values()), room=1.6)
-    goal(left, results[VENDOR].per_holder * MOST_REQUESTS, "half the vendor's")
-    goal(right, MOST_MEDIAN, f"● {MOST_MEDIAN:g} s")
-    goal(right, MOST_P95, f"○ {MOST_P95:g} s")
-    # A salt of its own and no date: the same figures give the same bytes.
+    target(left, results[VENDOR].per_cardholder * MAX_REQUESTS, "half the vendor's")
+    target(right, MAX_MEDIAN, f"● {MAX_MEDIAN:g} s")
+    target(right, MAX_P95, f"○ {MAX_P95:g} s")
+    # With a fixed salt and no date, the same figures give the same bytes.
     with mpl.rc_context({"svg.hashsalt": path.name}):
         figure.savefig(path, metadata={"Date": None})
 
 
-def finish(axes: Axes, title: str, most: float, room: float) -> None:
-    """Give a half of the chart its title, room for the numbers beside its rows, and no frame."""
+def finish(axes: Axes, title: str, maximum: float, room: float) -> None:
+    """Give half of the chart a title, space for the numbers beside the rows, and no frame."""
     axes.set_title(title, fontsize=10, loc="left")
-    axes.set_xlim(0, most * room)
+    axes.set_xlim(0, maximum * room)
     axes.set_xticks([])
     axes.tick_params(left=False)
     axes.spines[:].set_visible(False)
 
 
-def goal(axes: Axes, value: float, label: str) -> None:
-    """Draw a line that the default has to stay left of."""
+def target(axes: Axes, value: float, label: str) -> None:
+    """Draw a line; the default must stay left of it."""
     axes.axvline(value, color=RED, linewidth=1, linestyle="dashed", zorder=0)
     axes.annotate(
         label,
@@ -213,7 +205,7 @@ def goal(axes: Axes, value: float, label: str) -> None:
 
 
 def main() -> None:
-    """Simulate, write the files, and fail when a goal is missed."""
+    """Simulate, write the files, and fail if a target is missed."""
     by_seed = [simulate(seed) for seed in SEEDS]
     of_default = worst([results[DEFAULT] for results in by_seed])
     figures = table(by_seed[0], of_default)
@@ -221,8 +213,8 @@ def main() -> None:
     here = Path(__file__).parent
     (here / "polling.md").write_text(page(figures), encoding="utf-8", newline="\n")
     plot(by_seed[0], here / "polling.svg")
-    if of_default.of_vendor > MOST_REQUESTS or of_default.median >= MOST_MEDIAN or of_default.p95 >= MOST_P95:
-        sys.exit(f"{DEFAULT} misses what is wanted of it.")
+    if of_default.of_vendor > MAX_REQUESTS or of_default.median >= MAX_MEDIAN or of_default.p95 >= MAX_P95:
+        sys.exit(f"{DEFAULT} misses a target.")
 
 
 if __name__ == "__main__":

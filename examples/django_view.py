@@ -1,4 +1,4 @@
-"""A Django view: the page that the card holder comes back to from 3-D Secure asks it how that ended.
+"""A Django view for the page to which the cardholder returns from 3-D Secure: it returns the state of the token.
 
 Set the client's WONDER_… variables, and add ``path("", include("django_view"))`` to the project's urlpatterns.
 """
@@ -18,26 +18,26 @@ log = logging.getLogger(__name__)
 
 @cache
 def wonder() -> WonderClient:
-    """Return the one client of this process, made at the first request. Its threads share it."""
-    # A worker waits here: rather let the page ask again than keep it.
+    """Return the one client of this process, made for the first request. The threads share it."""
+    # A worker is blocked during a check, so fail early and let the page request it again.
     return WonderClient.from_env(timeout=3.0, retry=RetryPolicy(max_attempts=2, max_elapsed=5.0))
 
 
-# The token comes in the body, not in the URL, which is logged, and Django's error reports leave it out. Whether it is
-# this customer's, your own records know.
+# The token comes in the body, because URLs are logged; Django's error reports leave it out. Check in your own records
+# that the token belongs to this customer.
 @sensitive_post_parameters("token")
 @require_POST
 def verification(request: HttpRequest) -> JsonResponse:
-    """Tell whether the card may be charged: 200 with the end of 3-D Secure, or 202 while it lasts."""
+    """Return whether the card may be charged: 200 with the final state, or 202 while 3-D Secure is pending."""
     try:
         token = wonder().check_token(request.POST.get("token", ""))
     except (InvalidTokenError, NotFoundError) as error:
         return JsonResponse({"error": "no such token", "request_id": error.request_id}, status=404)
     except WonderError as error:
-        log.warning("%s: %s", type(error).__name__, error)  # a message of this package has no secrets
-        again = math.ceil(getattr(error, "retry_after", None) or 5)
-        answer = {"error": "ask again later", "request_id": error.request_id}
-        return JsonResponse(answer, status=503, headers={"Retry-After": again})
+        log.warning("%s: %s", type(error).__name__, error)  # the messages of this package contain no secrets
+        retry_after = math.ceil(getattr(error, "retry_after", None) or 5)
+        content = {"error": "retry later", "request_id": error.request_id}
+        return JsonResponse(content, status=503, headers={"Retry-After": retry_after})
     if token.is_pending:
         return JsonResponse({"state": "pending"}, status=202, headers={"Retry-After": 2})
     return JsonResponse({"state": token.state, "error_code": token.error_code})

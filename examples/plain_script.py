@@ -1,11 +1,11 @@
-"""A plain script: wait until a token may be charged, and then do so.
+"""A plain script: wait until a token is verified, then charge it.
 
-The token comes in on stdin: an argument is seen by everybody on the machine, and stays in the shell's history. Set the
-client's WONDER_… variables, and then::
+It reads the token from stdin, because arguments are visible to every user of the machine and stay in the shell's
+history. Set the client's WONDER_… variables, then run::
 
     python plain_script.py --timeout 300 < token.txt
 
-The exit status is 0 when it was verified, 1 after an error, 3 when it is pending still, 4 when 3-D Secure failed.
+The exit status is 0 if the token is verified, 1 after an error, 3 if it is still pending, 4 if 3-D Secure failed.
 """
 
 import argparse
@@ -18,21 +18,21 @@ log = logging.getLogger("charge")
 
 
 def show(token: PaymentToken) -> None:
-    """Log a look: the last four characters tell enough."""
+    """Log the result of a poll, with the last four characters of the token only."""
     log.info("…%s is %s", token.token[-4:], token.state)
 
 
 def charge(token: PaymentToken) -> None:
-    """Stand in for your own next step."""
+    """Do your own next step here."""
     log.info("…%s may be charged", token.token[-4:])
 
 
 def main() -> int:
     """Wait, and return the exit status."""
     parser = argparse.ArgumentParser(description="Charge the token on stdin once it is verified.")
-    parser.add_argument("--timeout", type=float, default=60.0, help="seconds to wait for the card holder")
+    parser.add_argument("--timeout", type=float, default=60.0, help="seconds to wait for the cardholder")
     timeout = parser.parse_args().timeout
-    # The library logs its retries, and leaves it to you where; httpx has a line for each request.
+    # The library logs its retries. httpx would log a line for each request.
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:

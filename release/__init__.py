@@ -1,1 +1,1 @@
-"""What a release takes, for the sessions of noxfile.py: nothing here is part of the package."""
+"""Release tooling, run by the sessions of noxfile.py; not part of the package."""

@@ -1,6 +1,6 @@
-"""What a change of a schema means: the half of contract.py, which has the rules, that knows JSON Schema.
+"""Compare two JSON Schemas; contract.py has the rules.
 
-``sent`` is True for what stands in a request, False for what stands in an answer.
+``sent`` is True for a schema of a request, False for one of a response.
 """
 
 import json
@@ -11,27 +11,27 @@ from typing import Any, NamedTuple
 Json = dict[str, Any]
 _LOWER = ("exclusiveMinimum", "minItems", "minLength", "minProperties", "minimum")
 _UPPER = ("exclusiveMaximum", "maxItems", "maxLength", "maxProperties", "maximum")
-_ALIKE = ("contentEncoding", "contentMediaType", "format", "multipleOf", "pattern", "uniqueItems")
-_COMPARED = {*_LOWER, *_UPPER, *_ALIKE, "additionalProperties", "enum", "items", "properties", "required", "type"}
+_EXACT = ("contentEncoding", "contentMediaType", "format", "multipleOf", "pattern", "uniqueItems")
+_COMPARED = {*_LOWER, *_UPPER, *_EXACT, "additionalProperties", "enum", "items", "properties", "required", "type"}
 _TYPES = {bool: "boolean", dict: "object", float: "number", int: "integer", list: "array", str: "string"}
 _WIDER = ("number", "integer")
 
 
 class Change(NamedTuple):
-    """One change, and whether it breaks callers."""
+    """A change, and whether it breaks callers."""
 
     words: str
     breaks: bool
 
 
 class Node(Json):
-    """An object of the contract. It equals another that says the same, whatever the components' names."""
+    """An object of the contract. Two with the same content are equal, whatever their components are called."""
 
     name: str | None = None
 
 
 def matched(old: Json, new: Json, same: Callable[[Any, Any], bool]) -> Iterator[tuple[str | None, str | None]]:
-    """Yield the pairs of names: those in both, those renamed (each the other's only likeness), those in one alone."""
+    """Yield pairs of names: in both, renamed (if each is the only match of the other), in one only."""
     gone, added = [name for name in old if name not in new], [name for name in new if name not in old]
     like_old = {name: [other for other in added if same(old[name], new[other])] for name in gone}
     like_new = {name: [other for other in gone if same(old[other], new[name])] for name in added}
@@ -51,37 +51,39 @@ def named(
     gone: Container[str] | None = None,
     added: Container[str] = (),
 ) -> Iterator[Change]:
-    """Yield the changes of things that have names. Those break that are in ``gone`` (None: any) or in ``added``."""
+    """Yield the changes of named items. Removing one in ``gone`` (None: any) or adding one in ``added`` breaks."""
     for before, after in matched(olds, news, lambda one, other: bool(one == other)):
         if before is None:
-            is_wanted = sent and news[str(after)].get("required", False)
-            yield Change(f"{where}{after} is new{', and required' * is_wanted}", breaks=is_wanted or after in added)
+            is_required = sent and news[str(after)].get("required", False)
+            yield Change(
+                f"{where}{after} was added{' and is required' * is_required}", breaks=is_required or after in added
+            )
         elif after is None:
-            yield Change(f"{where}{before} is gone", breaks=gone is None or before in gone)
+            yield Change(f"{where}{before} was removed", breaks=gone is None or before in gone)
         elif before != after:
-            yield Change(f"{where}{before} is {after} now", breaks=True)
+            yield Change(f"{where}{before} was renamed to {after}", breaks=True)
         else:
             yield from compare(f"{where}{after}", olds[before], news[after])
 
 
 def rest(where: str, old: Json, new: Json, compared: Container[str] = ()) -> Iterator[Change]:
-    """Yield what changed and nothing else here compares: ``deprecated``, and what this module does not know."""
+    """Yield the changes that nothing else here compares: ``deprecated``, and keywords unknown to this module."""
     for key in sorted(old.keys() | new.keys()):
         if key == "deprecated" and old.get(key, False) != new.get(key, False):
-            yield Change(f"{where} is {'' if new.get(key) else 'no longer '}deprecated", breaks=False)
+            yield Change(f"{where} is {'now' if new.get(key) else 'no longer'} deprecated", breaks=False)
         elif key != "deprecated" and key not in compared and old.get(key) != new.get(key):
-            yield Change(f"{where} has another {key}: see for yourself what that means", breaks=True)
+            yield Change(f"{where} changed its {key}: check what that means", breaks=True)
 
 
 def field(where: str, old: Json, new: Json, *, sent: bool) -> Iterator[Change]:
-    """Compare what has a schema or a content: a parameter, a header, a body, an answer, a field of an object."""
+    """Compare two items with a schema or content: a parameter, header, body, response or field of an object."""
     is_required = bool(new.get("required"))
     if bool(old.get("required")) != is_required:
-        words = ("may be missing now", "is always there now", "may be left out now", "must be sent now")
+        words = ("may now be absent", "is now always present", "is now optional", "is now required")
         yield Change(f"{where} {words[2 * sent + is_required]}", breaks=sent == is_required)
-    again = partial(field, sent=sent)
-    yield from named(f"{where}: header ", old.get("headers", {}), new.get("headers", {}), again, sent=sent)
-    yield from named(f"{where} as ", old.get("content", {}), new.get("content", {}), again)
+    compare = partial(field, sent=sent)
+    yield from named(f"{where}: header ", old.get("headers", {}), new.get("headers", {}), compare, sent=sent)
+    yield from named(f"{where} as ", old.get("content", {}), new.get("content", {}), compare)
     yield from _schema(where, old.get("schema", True), new.get("schema", True), sent=sent)
     yield from rest(where, old, new, {"required", "headers", "content", "schema"})
 
@@ -93,33 +95,35 @@ def _schema(where: str, old: Any, new: Any, *, sent: bool) -> Iterator[Change]:
         where = _where(where, old, new, sent=sent)
         before, after = old.get("default"), new.get("default")
         if before != after:
-            # Who leaves it out gets another. Where there was none, nobody could count on it.
-            words = f"has the default {_shown(after)} now (was {_shown(before)})"
+            # A caller who omits the field gets another value. Without an old default, nobody could rely on one.
+            words = f"now has the default {_shown(after)} (was {_shown(before)})"
             yield Change(f"{where} {words}", breaks=sent and before is not None)
         yield from rest(where, old, new, old.keys() | new.keys())
     olds, news = _branches(old), _branches(new)
     pairs, gone, added = _paired(olds, news)
     for before, after in pairs:
-        # What one branch gains or loses does not matter where another one has it.
+        # What one branch gains or loses does not matter if another branch covers it.
         own, others = (after, news) if sent else (before, olds)
         is_covered = any(_fits(before if sent else after, other) for other in others if other is not own)
         for change in _branch(_where(where, before, after, sent=sent), before, after, sent=sent):
             yield Change(change.words, breaks=change.breaks and not is_covered)
     for one in gone:
         breaks = sent and not any(_fits(one, other) for other in news)
-        yield Change(f"{where} {'takes' if sent else 'is'} {one.get('type', 'anything')} no longer", breaks=breaks)
+        yield Change(
+            f"{where} {'no longer accepts' if sent else 'is no longer'} {one.get('type', 'anything')}", breaks=breaks
+        )
     for one in added:
         breaks = not sent and not any(_fits(one, other) for other in olds)
-        yield Change(f"{where} {'takes' if sent else 'may be'} {one.get('type', 'anything')} now", breaks=breaks)
+        yield Change(f"{where} {'now accepts' if sent else 'may now be'} {one.get('type', 'anything')}", breaks=breaks)
 
 
 def _where(where: str, old: Node, new: Node, *, sent: bool) -> str:
-    """Return the name of the component that is compared, if it is one."""
-    return f"the {'request' if sent else 'answer'}'s {old.name}" if old.name and old.name == new.name else where
+    """Return the name of the component if the schemas are versions of one, else ``where``."""
+    return f"the {'request' if sent else 'response'}'s {old.name}" if old.name and old.name == new.name else where
 
 
 def _branches(schema: Any) -> list[Node]:
-    """Return the schemas of one type each, one of which a value has to fit."""
+    """Split a schema into alternatives of one type each."""
     if isinstance(schema, bool):
         return [Node()] * schema
     for keyword in ("anyOf", "oneOf"):
@@ -131,7 +135,7 @@ def _branches(schema: Any) -> list[Node]:
     types = schema.get("type", sorted({_type(value) for value in values}) if values else None)
     result = []
     for one in types if isinstance(types, list) else [types]:
-        # null knows no other keyword.
+        # null has no other keyword.
         left_out = {"const", "default", "deprecated", "type", "enum"} | (schema.keys() if one == "null" else set())
         branch = _like(schema, {key: value for key, value in schema.items() if key not in left_out})
         if one is not None:
@@ -143,7 +147,7 @@ def _branches(schema: Any) -> list[Node]:
 
 
 def _like(source: Json, content: Json) -> Node:
-    """Return a node with the component's name of another."""
+    """Return a node with the component name of another."""
     result = Node(content)
     result.name = getattr(source, "name", None)
     return result
@@ -154,12 +158,12 @@ def _type(value: Any) -> str:
 
 
 def _paired(olds: list[Node], news: list[Node]) -> tuple[list[tuple[Node, Node]], list[Node], list[Node]]:
-    """Return the branches that changed, each with what became of it, those that are gone, and those that are new."""
+    """Return the changed branches in pairs, the removed ones, and the added ones."""
     gone, added = [one for one in olds if one not in news], [one for one in news if one not in olds]
     pairs = []
-    for alike in (lambda one: (one.name, one.get("type")), lambda one: one.get("type")):
+    for key in (lambda one: (one.name, one.get("type")), lambda one: one.get("type")):
         for one in tuple(gone):
-            twins = [other for other in added if alike(one) == alike(other)]
+            twins = [other for other in added if key(one) == key(other)]
             if twins:
                 pairs.append((one, twins[0]))
                 gone = [other for other in gone if other is not one]
@@ -168,7 +172,7 @@ def _paired(olds: list[Node], news: list[Node]) -> tuple[list[tuple[Node, Node]]
 
 
 def _fits(narrow: Any, wide: Any) -> bool:
-    """Whether each value that fits one schema fits the other, as far as this module can tell."""
+    """Return whether each value of one schema is valid for the other, as far as this module knows."""
     return all(any(_branch_fits(one, other) for other in _branches(wide)) for one in _branches(narrow))
 
 
@@ -180,16 +184,16 @@ def _branch_fits(narrow: Json, wide: Json) -> bool:
 
 def _branch(where: str, old: Json, new: Json, *, sent: bool) -> Iterator[Change]:
     """Compare two schemas of one type."""
-    for key in (*_LOWER, *_UPPER, *_ALIKE):
+    for key in (*_LOWER, *_UPPER, *_EXACT):
         was, now = old.get(key), new.get(key)
         if was == now:
             continue
-        if was is None or now is None or key in _ALIKE:
+        if was is None or now is None or key in _EXACT:
             is_narrower, is_wider = now is not None, was is not None
         else:
             is_narrower = now > was if key in _LOWER else now < was
             is_wider = not is_narrower
-        words = f"has no {key} any more" if now is None else f"has {key} {now} now"
+        words = f"no longer has {key}" if now is None else f"now has {key} {now}"
         before_that = "" if was is None else f" (was {was})"
         yield Change(f"{where} {words}{before_that}", breaks=is_narrower if sent else is_wider)
     yield from _enum(where, old.get("enum"), new.get("enum"), sent=sent)
@@ -197,13 +201,13 @@ def _branch(where: str, old: Json, new: Json, *, sent: bool) -> Iterator[Change]
     unnamed = old.get("additionalProperties", True)
     added = set() if sent else {name for name, one in after.items() if not _fits(one["schema"], unnamed)}
     yield from named(f"{where}.", before, after, partial(field, sent=sent), sent=sent, added=added)
-    yield from _schema(f"an unnamed field of {where}", unnamed, new.get("additionalProperties", True), sent=sent)
+    yield from _schema(f"an additional property of {where}", unnamed, new.get("additionalProperties", True), sent=sent)
     yield from _schema(f"an item of {where}", old.get("items", True), new.get("items", True), sent=sent)
     yield from rest(where, old, new, _COMPARED)
 
 
 def _fields(schema: Json) -> Json:
-    """Return an object's fields in the form of parameters."""
+    """Return the fields of an object in the form of parameters."""
     properties, required = schema.get("properties", {}), schema.get("required", [])
     return {
         name: {"schema": properties.get(name, True), "required": name in required}
@@ -214,16 +218,16 @@ def _fields(schema: Json) -> Json:
 def _enum(where: str, olds: list[Any] | None, news: list[Any] | None, *, sent: bool) -> Iterator[Change]:
     if olds == news:
         return
-    verb = "takes" if sent else "may be"
+    verb = "now accepts" if sent else "may now be"
     if news is None:
-        yield Change(f"{where} {verb} any value now", breaks=not sent)
+        yield Change(f"{where} {verb} any value", breaks=not sent)
     elif olds is None:
-        yield Change(f"{where} {verb} {', '.join(map(_shown, news))} alone now", breaks=sent)
+        yield Change(f"{where} {'now accepts' if sent else 'is now'} only {', '.join(map(_shown, news))}", breaks=sent)
     else:
         for value in (value for value in olds if value not in news):
-            yield Change(f"{where} {'takes' if sent else 'is'} {_shown(value)} no longer", breaks=sent)
+            yield Change(f"{where} {'no longer accepts' if sent else 'is no longer'} {_shown(value)}", breaks=sent)
         for value in (value for value in news if value not in olds):
-            yield Change(f"{where} {verb} {_shown(value)} now", breaks=not sent)
+            yield Change(f"{where} {verb} {_shown(value)}", breaks=not sent)
 
 
 def _shown(value: Any) -> str:

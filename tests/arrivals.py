@@ -1,4 +1,4 @@
-"""Lets a test wait for requests to come in at the simulator, without asking it again and again."""
+"""Lets a test wait until certain requests have arrived at the simulator, without polling."""
 
 import threading
 from collections.abc import Callable
@@ -7,34 +7,34 @@ from typing import Any, TypeVar
 import pytest
 from wonder_payment.simulator import SimulatedGateway, SimulatedRequest
 
-AnswerT = TypeVar("AnswerT")
+_T = TypeVar("_T")
 
 
 class Arrivals:
-    """Answers a question about the requests of a gateway as soon as the answer is true.
+    """Evaluates a condition on the simulator's requests after each request.
 
     Args:
-        gateway: The gateway.
-        monkeypatch: Puts the listener in place until the test ends.
+        gateway: The simulator.
+        monkeypatch: Installs the callback until the test ends.
     """
 
     def __init__(self, gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch) -> None:
         self._gateway = gateway
         self._changed = threading.Condition()
-        state = gateway._state  # noqa: SLF001 (it has no public listener)
+        state = gateway._state  # noqa: SLF001 (it has no public callback)
         respond = state.respond
 
         def respond_and_notify(*request: Any) -> Any:
-            answer = respond(*request)
+            response = respond(*request)
             with self._changed:
                 self._changed.notify_all()
-            return answer
+            return response
 
         monkeypatch.setattr(state, "respond", respond_and_notify)
 
-    def wait_until(self, question: Callable[[list[SimulatedRequest]], AnswerT]) -> AnswerT:
-        """Ask now and after each request, for a minute at the most, until the answer is true; return it."""
+    def wait_until(self, condition: Callable[[list[SimulatedRequest]], _T]) -> _T:
+        """Wait, a minute at most, until ``condition`` is true of the requests; return its value."""
         with self._changed:
-            answer = self._changed.wait_for(lambda: question(self._gateway.requests), 60)
-        assert answer, self._gateway.requests
-        return answer
+            value = self._changed.wait_for(lambda: condition(self._gateway.requests), 60)
+        assert value, self._gateway.requests
+        return value

@@ -1,4 +1,4 @@
-"""What the tests share: a gateway, a caller for both clients, and a clock that nobody waits for."""
+"""What the tests share: a simulator, a caller for both clients, and a clock on which sleeping takes no time."""
 
 import asyncio
 import gc
@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import cache
-from http.client import HTTPConnection
 from typing import Any
 
 import attrs
@@ -16,10 +15,11 @@ import pytest
 from arrivals import Arrivals
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
+from playing import TOKEN, Player
 from wonder_payment import AsyncWonderClient, PaymentToken, RetryPolicy, WonderClient, client
 from wonder_payment.simulator import SimulatedGateway
 
-TOKEN = "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"
+__all__ = ["TOKEN", "Caller", "Clock", "Kind", "caller_of", "for_both_clients", "key", "pem"]
 
 Kind = type[WonderClient] | type[AsyncWonderClient]
 
@@ -38,34 +38,28 @@ def pem(passphrase: str | None = None) -> str:
 
 
 def pytest_collection_finish() -> None:
-    """Keep what pytest has collected out of every later gc.collect(): some tests need one, and it has to be quick."""
+    """Keep what pytest has collected out of every later gc.collect(), so that it is quick."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")
-def ctrl_c_as_ever() -> None:
-    """A shell lets what it runs in the background ignore Ctrl-C, and so these tests, and the programs they run."""
+def default_ctrl_c() -> None:
+    """A shell makes background jobs ignore Ctrl-C: these tests, and the programs that they run."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
-def each_test_makes_its_own_default_client() -> Iterator[None]:
-    """It lives as long as the process, and would keep the settings of another test."""
+def own_default_client() -> Iterator[None]:
+    """Forget the client of `wonder_payment.check_token`, which would keep the settings of another test."""
     yield
     client._default_client.cache_clear()  # noqa: SLF001 (no caller needs to forget it)
 
 
 @pytest.fixture
-def gateway(wonder_gateway: SimulatedGateway) -> Iterator[SimulatedGateway]:
-    """The gateway of our own pytest plugin."""
-    yield wonder_gateway
-    # What a test has sent and not waited for is seen by now, and not in the middle of the next test.
-    connection = HTTPConnection("127.0.0.1", int(wonder_gateway.base_url.rpartition(":")[2]), timeout=30.0)
-    for _ in range(2):
-        connection.request("GET", "/nothing")
-        connection.getresponse().read()
-    connection.close()
+def gateway(wonder_gateway: SimulatedGateway) -> SimulatedGateway:
+    """The simulator of our own pytest plugin."""
+    return wonder_gateway
 
 
 @pytest.fixture
@@ -75,14 +69,14 @@ def arrivals(gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch) -> Arri
 
 @pytest.fixture
 def in_environment(gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The gateway's settings are this process's variables."""
+    """Put the simulator's settings into the environment."""
     for name, value in gateway.environ.items():
         monkeypatch.setenv(name, value)
 
 
 @attrs.frozen
 class Caller:
-    """Makes a call with the sync or the async client, so that one table serves both."""
+    """Makes a call with the sync or the async client, so that one test serves both."""
 
     is_async: bool
     settings: dict[str, Any]
@@ -92,30 +86,25 @@ class Caller:
         return kind(**self.settings | settings)
 
     def check(self, token: Any = TOKEN, *, times: int = 1, customer_uuid: Any = None, **settings: Any) -> PaymentToken:
-        """Check a token this often with one client and return the last answer. Never retries unless told."""
-        client = self.make(**{"retry": RetryPolicy.never()} | settings)
-        if isinstance(client, WonderClient):
-            with client:
-                return [client.check_token(token, customer_uuid=customer_uuid) for _ in range(times)][-1]
-
-        async def check() -> PaymentToken:
-            async with client:
-                return [await client.check_token(token, customer_uuid=customer_uuid) for _ in range(times)][-1]
-
-        return asyncio.run(check())
+        """Check a token ``times`` times with one client and return the last result. There are no retries by default."""
+        settings = {"retry": RetryPolicy.never()} | settings
+        return self._call("check_token", token, settings, times=times, customer_uuid=customer_uuid)
 
     def wait(self, token: Any = TOKEN, *, settings: dict[str, Any] | None = None, **options: Any) -> PaymentToken:
-        """Wait for a token with one client."""
-        client = self.make(**settings or {})
+        """Wait for a token."""
+        return self._call("wait_for_token", token, settings or {}, **options)
+
+    def _call(self, method: str, token: Any, settings: dict[str, Any], *, times: int = 1, **options: Any) -> Any:
+        client = self.make(**settings)
         if isinstance(client, WonderClient):
             with client:
-                return client.wait_for_token(token, **options)
+                return [getattr(client, method)(token, **options) for _ in range(times)][-1]
 
-        async def wait() -> PaymentToken:
+        async def call() -> Any:
             async with client:
-                return await client.wait_for_token(token, **options)
+                return [await getattr(client, method)(token, **options) for _ in range(times)][-1]
 
-        return asyncio.run(wait())
+        return asyncio.run(call())
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -124,7 +113,7 @@ def caller(request: pytest.FixtureRequest, gateway: SimulatedGateway) -> Caller:
 
 
 def caller_of(name: str, gateway: SimulatedGateway) -> Caller:
-    """A caller by its name; "aiohttp" is the async one with the other transport."""
+    """Return the caller of this name; "aiohttp" is the async one with the faster transport."""
     settings: dict[str, Any] = {
         "app_id": gateway.app_id,
         "private_key": gateway.private_key,
@@ -137,14 +126,14 @@ def caller_of(name: str, gateway: SimulatedGateway) -> Caller:
 
 
 class Clock:
-    """Time as the test's own thread and the client's threads see it: it passes only by sleeping, which takes none.
+    """The time for the test's own thread and the client's threads: it passes by sleeping only, and no sleep is real.
 
-    So the clock is the same on a busy machine. The timers of the event loop go by the time in which it had nothing to
-    do. Sockets and other threads, the simulator's among them, go by the real time.
+    So the time is the same on a busy machine. The timers of the event loop run on the time in which the loop is idle.
+    Sockets and all other threads, such as the simulator's, use the real time.
 
     Args:
-        monkeypatch: Puts the clock in place until the test ends.
-        is_still: False: the real time passes on it, too, for a test of timeouts that have to fire.
+        monkeypatch: Sets the clock until the test ends.
+        is_still: Whether the real time does not pass; False for timeouts that must fire.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, is_still: bool = True) -> None:
@@ -169,12 +158,12 @@ class Clock:
         self._skipped += seconds
 
     @property
-    def _is_clients(self) -> bool:
+    def _is_batch_thread(self) -> bool:
         return threading.current_thread().name.startswith("wonder-payment")
 
     @property
     def _is_ours(self) -> bool:
-        return threading.get_ident() == self._thread or self._is_clients
+        return threading.get_ident() == self._thread or self._is_batch_thread
 
     def _now(self, name: str) -> float:
         if not self._is_ours:
@@ -205,8 +194,8 @@ class Clock:
 
     def _waiting(self, really: Callable[..., bool]) -> Callable[..., bool]:
         def wait(event: threading.Event, timeout: float | None = None) -> bool:
-            # So the client's threads sleep: until the time is over or they are stopped.
-            if timeout is None or not self._is_clients:
+            # The threads of a batch sleep by waiting for its end.
+            if timeout is None or not self._is_batch_thread:
                 return really(event, timeout)
             if not event.is_set():
                 self._sleep(timeout)
@@ -215,7 +204,7 @@ class Clock:
         return wait
 
     async def _async_sleep(self, seconds: float, result: object = None) -> object:
-        if self._is_ours and seconds:  # none at all is no delay: it lets other tasks run
+        if self._is_ours and seconds:  # sleep(0) only lets other tasks run
             self.slept.append(seconds)
             self.skip(seconds)
             seconds = 0
@@ -225,3 +214,12 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
+
+
+@pytest.fixture
+def play(monkeypatch: pytest.MonkeyPatch) -> Player:
+    """The gateway and the time for the flows of a test."""
+    player = Player()
+    for module in ("_flow", "batch"):
+        monkeypatch.setattr(f"wonder_payment.{module}.time", player)
+    return player

@@ -1,4 +1,4 @@
-"""The command line, as typed."""
+"""The command line, except for `batch`."""
 
 import contextlib
 import json
@@ -9,238 +9,242 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import Clock
+from commands import CARD_NUMBER, FAILED, PENDING, PROGRAM, VERIFIED, VERIFIED_LATER, is_one_line, run, start
+from conftest import TOKEN, Clock, pem
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
-from typer.testing import CliRunner, Result
-from wonder_payment import WonderClient
-from wonder_payment.cli import app
-from wonder_payment.simulator import WELL_KNOWN, Fault, SimulatedGateway
-
-PROGRAM = str(Path(sys.executable).with_name("wonder-payment"))
-KNOWN = {number: known.token for number, known in enumerate(WELL_KNOWN, start=1)}
-DECLINED = "The simulated card holder did not pass 3-D Secure."
-
-
-def run(gateway: SimulatedGateway | None, *arguments: str) -> Result:
-    return CliRunner().invoke(app, arguments, env=gateway.environ if gateway else {"WONDER_APP_ID": "app"})
+from typer.testing import Result
+from wonder_payment import WonderClient, __main__
+from wonder_payment.simulator import TEST_TOKENS, Fault, SimulatedGateway
 
 
 @pytest.mark.parametrize(
-    ("number", "status", "output"),
+    ("settings", "status", "line"),
     [
-        (1, 0, "✔ success  CreditCard …0001  visa …1111 until 12/2030\n"),
-        (4, 3, "… pending  CreditCard …0004  visa …1111 until 12/2030\n"),
-        (5, 0, "✔ success  AlipayAutoDebit …0005\n"),
-        (6, 3, "… reviewing  CreditCard …0006  visa …1111 until 12/2030\n"),
+        ({"states": ["success"]}, 0, "✔ success  CreditCard …{}  visa …1111 until 12/2030"),
+        ({"states": ["pending"]}, 3, "… pending  CreditCard …{}  visa …1111 until 12/2030"),
+        ({"states": ["reviewing"], "card": {}}, 3, "… reviewing  CreditCard …{}"),
+        ({"states": ["success"], "token_type": "AlipayAutoDebit", "card": None}, 0, "✔ success  AlipayAutoDebit …{}"),
         (
-            2,
+            {"states": ["failed"], "error_code": "E1", "error_message": f"Declined: {CARD_NUMBER}", "card": None},
             4,
-            "✘ failed  CreditCard …0002  visa …1111 until 12/2030  SIM_3DS_DECLINED: " + DECLINED + "\n",
+            "✘ failed  CreditCard …{}  E1: Declined: …1111",
         ),
     ],
+    ids=["verified", "pending", "unknown state", "no card", "failed"],
 )
 def test_check_prints_one_line_and_exits_with_the_state(
-    gateway: SimulatedGateway, number: int, status: int, output: str
+    gateway: SimulatedGateway, settings: dict[str, Any], status: int, line: str
 ) -> None:
-    result = run(gateway, "check", KNOWN[number])
-    assert (result.exit_code, result.stdout, result.stderr) == (status, output, "")
+    token = gateway.add_token(**settings)
+    result = run(gateway, "check", token)
+    assert (result.exit_code, result.stdout, result.stderr) == (status, line.format(token[-4:]) + "\n", "")
 
 
-def test_check_prints_json_for_machines(gateway: SimulatedGateway) -> None:
-    result = run(gateway, "check", "--json", KNOWN[2])
-    answer = json.loads(result.stdout)
+def test_check_prints_json_for_programs(gateway: SimulatedGateway) -> None:
+    result = run(gateway, "check", "--json", FAILED)
+    printed = json.loads(result.stdout)
     assert result.exit_code == 4
-    assert (answer["token"], answer["state"], answer["error_code"]) == (KNOWN[2], "failed", "SIM_3DS_DECLINED")
-    assert answer["card"]["exp_year"] == "2030"
+    assert (printed["token"], printed["state"], printed["error_code"]) == (FAILED, "failed", "SIM_3DS_DECLINED")
+    assert printed["card"]["exp_year"] == "2030"
 
 
-def test_check_sends_the_customers_uuid(gateway: SimulatedGateway) -> None:
-    customer = "4d0f7f0e-0d5c-4f43-9a4c-0d0d7e6d5d11"
-    run(gateway, "check", KNOWN[1], "--customer-uuid", customer)
-    assert gateway.requests[0].customer_uuid == customer
+@pytest.mark.parametrize("command", ["check", "wait"])
+def test_the_customer_uuid_is_sent(gateway: SimulatedGateway, command: str) -> None:
+    run(gateway, command, VERIFIED, "--customer-uuid", TOKEN)
+    assert gateway.requests[0].customer_uuid == TOKEN
 
 
 def test_an_error_is_one_line_on_stderr_with_the_request_id(gateway: SimulatedGateway) -> None:
     gateway.inject(Fault(status=404))
-    result = run(gateway, "check", KNOWN[1])
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith("wonder-payment: The gateway answered HTTP 404")
+    result = run(gateway, "check", VERIFIED)
+    assert (result.exit_code, result.stdout, is_one_line(result.stderr)) == (1, "", True)
+    assert "HTTP 404" in result.stderr
     assert result.stderr.endswith(f"(request id {gateway.requests[0].request_id}, 1 attempt)\n")
-    assert result.stderr.count("\n") == 1
 
 
-def test_a_token_that_is_no_uuid_is_a_usage_error(gateway: SimulatedGateway) -> None:
-    result = run(gateway, "check", "4111111111111111")
-    assert result.exit_code == 2
-    assert "4111111111111111" not in result.output
-    assert gateway.requests == []
+@pytest.mark.parametrize(
+    "arguments",
+    [["check", CARD_NUMBER], ["check", VERIFIED, CARD_NUMBER], ["wait", TOKEN, "--timeout", CARD_NUMBER]],
+    ids=["token", "argument", "option"],
+)
+def test_wrong_usage_is_reported_without_quoting_a_secret(gateway: SimulatedGateway, arguments: list[str]) -> None:
+    result = run(gateway, *arguments)
+    assert (result.exit_code, gateway.requests) == (2, [])
+    assert CARD_NUMBER not in result.output
 
 
-def test_missing_settings_are_all_named(gateway: SimulatedGateway) -> None:
-    result = run(None, "check", KNOWN[1])
-    assert result.exit_code == 1
-    assert "WONDER_PRIVATE_KEY" in result.stderr
-    assert "WONDER_ENVIRONMENT" in result.stderr
-    assert "WONDER_APP_ID" not in result.stderr
-    assert gateway.requests == []
+def test_all_missing_settings_are_named() -> None:
+    result = run(None, "check", VERIFIED, WONDER_APP_ID="app")
+    assert (result.exit_code, is_one_line(result.stderr)) == (1, True)
+    named = [name in result.stderr for name in ("WONDER_PRIVATE_KEY", "WONDER_ENVIRONMENT", "WONDER_APP_ID")]
+    assert named == [True, True, False]
 
 
-def test_the_demo_tells_the_whole_story_in_under_10_seconds(clock: Clock) -> None:
-    result = run(None, "demo")
-    assert result.exit_code == 0
-    looks = re.findall(r"^ *[0-9.]+ s  \S (\w+)", result.stdout, re.MULTILINE)
-    assert looks[:7] == ["pending", "pending", "pending", "success", "pending", "failed", "success"]
-    assert set(looks[7:]) == {"pending"}
-    assert "wonder_payment: attempt 1: HTTP 502; again in" in result.stdout
-    assert "wonder_payment: attempt 2: NetworkError; again in" in result.stdout
-    assert "StillPendingError: 3-D Secure has not ended after" in result.stdout
-    assert "each signed anew; 0 signatures were refused" in result.stdout
-    assert 2.0 < sum(clock.slept) < 10.0
-
-
-@pytest.mark.parametrize(("number", "status", "last"), [(3, 0, "✔ success"), (2, 4, "✘ failed"), (4, 3, "")])
-def test_wait_prints_a_line_for_each_look_and_exits_with_the_state(
-    gateway: SimulatedGateway, clock: Clock, number: int, status: int, last: str
+@pytest.mark.parametrize(
+    ("token", "status", "last"),
+    [(VERIFIED_LATER, 0, "✔"), (FAILED, 4, "✘"), (PENDING, 3, "…")],
+    ids=["verified", "failed", "pending"],
+)
+def test_wait_prints_a_line_for_each_poll_and_exits_with_the_state(
+    gateway: SimulatedGateway, clock: Clock, token: str, status: int, last: str
 ) -> None:
-    result = run(gateway, "wait", KNOWN[number], "--timeout", "5")
-    lines = result.stdout.splitlines()
-    assert result.exit_code == status
-    assert all("s  … pending  CreditCard" in line for line in (lines[:-1] if last else lines))
-    assert len(lines) == len(gateway.requests)
-    assert (last in lines[-1], bool(result.stderr)) == (True, not last)
-    assert len(clock.slept) == len(gateway.requests) - 1
+    result = run(gateway, "wait", token, "--timeout", "5")
+    *lines, final = result.stdout.splitlines()
+    assert (result.exit_code, len(lines) + 1) == (status, len(gateway.requests))
+    assert all(re.match(r" +\d\.\d s  … pending  CreditCard", line) for line in lines)
+    assert last in final
+    assert ("Timed out" in result.stderr) == (status == 3)
+    assert len(clock.slept) == len(lines)
 
 
-def test_wait_prints_json_for_machines(gateway: SimulatedGateway, clock: Clock) -> None:
-    done = run(gateway, "wait", "--json", KNOWN[3])
-    assert (done.exit_code, json.loads(done.stdout)["state"]) == (0, "success")
-    pending = run(gateway, "wait", "--json", KNOWN[4], "--timeout", "1")
-    assert (pending.exit_code, json.loads(pending.stdout)["state"]) == (3, "pending")
-    assert pending.stderr.startswith("wonder-payment: 3-D Secure has not ended")
+@pytest.mark.parametrize(
+    ("token", "status", "state"), [(VERIFIED_LATER, 0, "success"), (PENDING, 3, "pending")], ids=["verified", "pending"]
+)
+def test_wait_prints_json_for_programs(
+    gateway: SimulatedGateway, clock: Clock, token: str, status: int, state: str
+) -> None:
+    result = run(gateway, "wait", "--json", token, "--timeout", "5")
+    assert (result.exit_code, json.loads(result.stdout)["state"]) == (status, state)
+    assert bool(result.stderr) == (status == 3)
     assert clock.slept
 
 
 def test_wait_shows_a_live_line_on_a_terminal(gateway: SimulatedGateway) -> None:
     token = gateway.add_token()
     leader, follower = pty.openpty()
-    environ = {"TERM": "xterm", "COLUMNS": "80", **gateway.environ}
-    process = subprocess.Popen([PROGRAM, "wait", token], stdin=follower, stdout=follower, stderr=follower, env=environ)
+    process = start(gateway, "wait", token, stdin=follower, stdout=follower, stderr=follower)
     os.close(follower)
     output = b""
-    with contextlib.suppress(OSError):  # how Linux tells that the other side is closed
+    with contextlib.suppress(OSError):  # Linux reports the closed terminal so
         while piece := os.read(leader, 65536):
             output += piece
-            if b"pending" in output and b"next look in" in output:
+            if b"pending" in output and b"next poll in" in output:
                 gateway.approve(token)
     os.close(leader)
     assert process.wait() == 0
     assert "success" in output.decode().splitlines()[-1]
 
 
+def test_ctrl_c_ends_a_wait_without_a_traceback(gateway: SimulatedGateway) -> None:
+    process = start(gateway, "wait", PENDING)
+    assert process.stdout
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert (process.returncode, "Traceback" in errors) == (130, False)
+
+
 def signs(result: Result) -> str:
     return "".join(line[0] for line in result.stdout.splitlines())
 
 
-def test_the_doctor_finds_a_sound_set_up_sound(gateway: SimulatedGateway) -> None:
-    result = run(gateway, "doctor")
+def test_the_doctor_accepts_a_good_setup_and_uses_no_proxy_on_this_machine(gateway: SimulatedGateway) -> None:
+    result = run(gateway, "doctor", HTTP_PROXY="http://127.0.0.1:9")
     assert (result.exit_code, signs(result)) == (0, "✔✔✔✔"), result.stdout
     assert "RSA, 2048 bits" in result.stdout
     assert "clock agrees" in result.stdout
 
 
 @pytest.mark.parametrize(
-    ("changed", "expected", "advice"),
+    ("environ", "expected", "advice"),
     [
         ({"WONDER_APP_ID": "", "WONDER_PRIVATE_KEY": ""}, "✘", "Set WONDER_APP_ID, WONDER_PRIVATE_KEY"),
         ({"WONDER_BASE_URL": "http://gateway.example"}, "✘", "must be https"),
-        ({"WONDER_PRIVATE_KEY": "garbage"}, "✔✘", "is no PEM"),
-        ({"WONDER_PRIVATE_KEY_PASSPHRASE": "x"}, "✔✘", "give no passphrase"),
-        ({"WONDER_PRIVATE_KEY": "weak"}, "✔✘", "only 1024 bits: make one of 2048"),
-        ({"WONDER_PRIVATE_KEY": "another"}, "✔✔✔✘", "has the public half of this private key"),
+        ({"WONDER_PRIVATE_KEY": "garbage"}, "✔✘", "PEM"),
+        ({"WONDER_PRIVATE_KEY_PASSPHRASE": "x"}, "✔✘", "passphrase"),
+        ({"WONDER_PRIVATE_KEY": "weak"}, "✔✘", "only 1024 bits. Create one of at least 2048"),
+        ({"WONDER_PRIVATE_KEY": pem()}, "✔✔✔✘", "has the public half of this private key"),
         ({"WONDER_APP_ID": "another"}, "✔✔✔✘", "Check the app id"),
-        ({"WONDER_BASE_URL": "http://127.0.0.1:1"}, "✔✔✘✘", "can't be reached"),
+        ({"WONDER_BASE_URL": "http://127.0.0.1:1"}, "✔✔✘✘", "cannot be reached: "),
+        (
+            {"WONDER_BASE_URL": "https://gateway.example", "HTTPS_PROXY": "ftp://user:secret@proxy.example"},
+            "✔✔✘✘",
+            "HTTPS_PROXY is not the URL of a proxy",
+        ),
     ],
+    ids=["missing", "not https", "no PEM", "passphrase", "weak", "other key", "other app", "no gateway", "bad proxy"],
 )
-def test_the_doctor_says_what_to_do_about_what_is_wrong(
-    gateway: SimulatedGateway, clock: Clock, changed: dict[str, str], expected: str, advice: str
+def test_the_doctor_reports_a_problem_and_its_fix(
+    gateway: SimulatedGateway, clock: Clock, environ: dict[str, str], expected: str, advice: str
 ) -> None:
-    if bits := {"weak": 1024, "another": 2048}.get(changed.get("WONDER_PRIVATE_KEY", "")):
-        key = generate_private_key(public_exponent=65537, key_size=bits)
-        changed = {"WONDER_PRIVATE_KEY": SimulatedGateway(private_key=key).environ["WONDER_PRIVATE_KEY"]}
-    result = CliRunner().invoke(app, ["doctor"], env=gateway.environ | changed)
-    assert (result.exit_code, signs(result)) == (1, expected)
+    if environ.get("WONDER_PRIVATE_KEY") == "weak":
+        key = generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 (too short on purpose)
+        environ = {"WONDER_PRIVATE_KEY": SimulatedGateway(private_key=key).environ["WONDER_PRIVATE_KEY"]}
+    result = run(gateway, "doctor", **environ)
+    assert (result.exit_code, signs(result)) == (1, expected), result.stdout
     assert advice in result.stdout
+    assert "secret" not in result.stdout
     assert sum(clock.slept) < 30.0
 
 
 @pytest.mark.parametrize("status", [302, 400, 404, 405])
-def test_the_doctor_takes_no_other_server_for_the_gateway(gateway: SimulatedGateway, status: int) -> None:
+def test_the_doctor_does_not_take_another_server_for_the_gateway(gateway: SimulatedGateway, status: int) -> None:
     gateway.inject(Fault(status=status, headers={"Content-Type": "text/html", "Location": "/"}))
     result = run(gateway, "doctor")
     assert (result.exit_code, signs(result)) == (1, "✔✔✔✘")
 
 
-def test_the_doctor_asks_a_gateway_on_this_machine_through_no_proxy(
-    gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    assert signs(run(gateway, "doctor")) == "✔✔✔✔"
-
-
-def test_the_doctor_crosses_a_proxy_that_cannot_be_used(
-    gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "ftp://proxy.example")
-    result = CliRunner().invoke(app, ["doctor"], env={**gateway.environ, "WONDER_BASE_URL": "https://gateway.example"})
-    assert (result.exit_code, signs(result)) == (1, "✔✔✘✘")
-    assert "Check the network, and any proxy." in result.stdout
-
-
-def test_the_doctor_sees_a_clock_that_is_off(gateway: SimulatedGateway) -> None:
-    gateway.clock_offset = 3600.0
+@pytest.mark.parametrize(("offset", "way"), [(3600.0, "60 minutes behind"), (-3600.0, "60 minutes ahead of")])
+def test_the_doctor_reports_a_wrong_clock(gateway: SimulatedGateway, offset: float, way: str) -> None:
+    gateway.clock_offset = offset
     result = run(gateway, "doctor")
-    # The signature is accepted all the same: the client makes up for the difference.
+    # The signature is accepted, because the client corrects the time that it signs.
     assert (result.exit_code, signs(result)) == (1, "✔✔✘✔")
-    assert "The clock is -60 minutes off" in result.stdout
+    assert f"This machine's clock is {way} the gateway's." in result.stdout
 
 
-def test_the_gateway_runs_until_it_is_stopped_and_prints_what_to_copy() -> None:
-    process = subprocess.Popen([PROGRAM, "gateway"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def test_the_demo_shows_each_outcome_and_takes_less_than_10_seconds(clock: Clock) -> None:
+    result = run(None, "demo")
+    assert result.exit_code == 0
+    polls = re.findall(r"^ *[0-9.]+ s  \S (\w+)", result.stdout, re.MULTILINE)
+    assert polls[:7] == ["pending", "pending", "pending", "success", "pending", "failed", "success"]
+    assert set(polls[7:]) == {"pending"}
+    for text in ("attempt 1: HTTP 502; retry in", "attempt 2: NetworkError; retry in", "StillPendingError: Timed out"):
+        assert text in result.stdout
+    assert "each with its own signature, and rejected 0." in result.stdout
+    assert 2.0 < sum(clock.slept) < 10.0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_the_simulator_prints_variables_for_a_shell_and_runs_until_a_signal(number: int) -> None:
+    process = start(None, "simulator")
     assert process.stdout
-    lines: list[str] = []
-    for line in process.stdout:
-        lines.append(line)
-        if KNOWN[11] in line:
-            break
-    exports = [line.removeprefix("export ").rstrip("\n") for line in lines if line.startswith("export")]
-    environ = {name: value.strip("'") for name, value in (export.split("=", 1) for export in exports)}
-    with WonderClient.from_env(environ) as wonder:
-        assert wonder.check_token(KNOWN[1]).is_verified
+    printed = ""
+    while TEST_TOKENS[-1].token not in printed:
+        printed += process.stdout.readline()
+    environ = dict(re.findall(r"^export (\w+)='(.*)'$", printed, re.MULTILINE))
     assert environ["WONDER_BASE_URL"].startswith("http://127.0.0.1:")
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate()
-    assert (process.returncode, output, errors) == (0, "# stopped\n", "")
+    with WonderClient.from_env(environ) as wonder:
+        assert wonder.check_token(VERIFIED).is_verified
+    process.send_signal(number)
+    assert (*process.communicate(), process.returncode) == ("# stopped\n", "", 0)
 
 
-@pytest.mark.parametrize("arguments", ["--help", f"check --json {KNOWN[1]}", f"check {KNOWN[1]}"])
+def test_a_port_in_use_is_reported_in_one_line(gateway: SimulatedGateway) -> None:
+    port = gateway.base_url.rpartition(":")[2]
+    result = run(None, "simulator", "--port", port)
+    assert (result.exit_code, is_one_line(result.stderr)) == (1, True)
+    assert f"port {port} of 127.0.0.1: Address already in use. Choose another with --port." in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", ["--help", f"check --json {VERIFIED}", f"check {VERIFIED}"], ids=["help", "JSON", "line"]
+)
 def test_a_pipe_that_is_closed_early_leaves_no_traceback(gateway: SimulatedGateway, arguments: str) -> None:
     command = ["/bin/sh", "-c", f"{PROGRAM} {arguments} | true"]
     result = subprocess.run(command, env=gateway.environ, check=False, capture_output=True, text=True)
     assert result.stderr == ""
 
 
-def test_ctrl_c_leaves_no_traceback(gateway: SimulatedGateway) -> None:
-    process = subprocess.Popen(
-        [PROGRAM, "wait", KNOWN[4]], env=gateway.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout
-    process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate()
-    assert process.returncode == 130
-    assert "Traceback" not in errors
+def test_a_full_disk_is_reported_in_one_line(gateway: SimulatedGateway) -> None:
+    with Path("/dev/full").open("w") as full:
+        process = start(gateway, "check", "--json", VERIFIED, stdout=full)
+        _, errors = process.communicate()
+    assert (process.returncode, is_one_line(errors)) == (1, True)
+    assert "No space left on device" in errors
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -251,46 +255,32 @@ def test_the_shell_completes_commands(shell: str) -> None:
     assert "doctor" in offered
 
 
-@pytest.mark.parametrize("command", [[PROGRAM], [sys.executable, "-m", "wonder_payment"]])
+@pytest.mark.parametrize("command", [[PROGRAM], [sys.executable, "-m", "wonder_payment"]], ids=["script", "module"])
 def test_the_command_is_installed(command: list[str]) -> None:
     result = subprocess.run([*command, "--help"], check=True, capture_output=True, text=True)
     assert "WONDER_PRIVATE_KEY_FILE" in result.stdout
 
 
-def test_without_the_extras_the_command_says_how_to_install_them() -> None:
-    hide = "import sys; sys.modules['typer'] = None; from wonder_payment.__main__ import main; main()"
-    result = subprocess.run([sys.executable, "-c", hide], check=False, capture_output=True, text=True)
-    assert result.returncode == 1
-    assert "pip install 'wonder-payment[cli,simulator]'" in result.stderr
-    assert "Traceback" not in result.stderr
-
-
-def test_a_port_that_is_taken_is_told_in_one_line(gateway: SimulatedGateway) -> None:
-    port = gateway.base_url.rsplit(":", 1)[1]
-    result = subprocess.run([PROGRAM, "gateway", "--port", port], check=False, capture_output=True, text=True)
-    assert result.returncode == 1
-    assert (
-        result.stderr
-        == f"wonder-payment: port {port} of 127.0.0.1: Address already in use. Choose another with --port.\n"
-    )
-
-
-def test_a_full_disk_is_told_in_one_line(gateway: SimulatedGateway) -> None:
-    with Path("/dev/full").open("w") as full:
-        command = [PROGRAM, "check", "--json", KNOWN[1]]
-        result = subprocess.run(
-            command, env=gateway.environ, check=False, stdout=full, stderr=subprocess.PIPE, text=True
-        )
-    assert result.returncode == 1
-    assert "No space left on device" in result.stderr
-    assert "Traceback" not in result.stderr
-
-
-@pytest.mark.parametrize("command", ["demo", "gateway"])
-def test_without_the_simulators_extra_its_commands_say_how_to_install_it(command: str) -> None:
-    hide = f"import sys; sys.argv = ['wonder-payment', '{command}']; sys.modules['starlette'] = None"
-    code = f"{hide}; from wonder_payment.__main__ import main; main()"
+@pytest.mark.parametrize(
+    ("missing", "command", "expected"),
+    [
+        ("typer", "check", "wonder-payment[cli]"),
+        ("rich", "check", "wonder-payment[cli]"),
+        ("starlette", "demo", "wonder-payment[simulator]"),
+        ("uvicorn", "simulator", "wonder-payment[simulator]"),
+        ("starlette", "--help", None),
+    ],
+)
+def test_a_missing_extra_is_reported_when_a_command_needs_it(missing: str, command: str, expected: str | None) -> None:
+    code = f"import sys; sys.argv = ['wonder-payment', '{command}']; sys.modules['{missing}'] = None"
+    code += "; from wonder_payment.__main__ import main; main()"
     result = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
-    assert result.returncode == 1
-    assert "pip install 'wonder-payment[cli,simulator]'" in result.stderr
-    assert "Traceback" not in result.stderr
+    assert result.returncode == (1 if expected else 0)
+    assert result.stderr == "" if expected is None else is_one_line(result.stderr)
+    assert expected is None or f"pip install '{expected}'" in result.stderr
+
+
+def test_a_missing_module_of_no_extra_leaves_as_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wonder_payment.cli", None)
+    with pytest.raises(ModuleNotFoundError, match=r"wonder_payment\.cli"):
+        __main__.main()

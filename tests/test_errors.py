@@ -1,72 +1,62 @@
-"""The exceptions, what may be quoted in them, and what the headers of an answer say."""
+"""The exceptions, the public names, and what may be quoted of foreign text."""
 
 import base64
 import copy
 import pickle
 import re
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import wonder_payment
-from wonder_payment import (
-    APIError,
-    AuthenticationError,
-    BadRequestError,
-    ConfigurationError,
-    InvalidResponseError,
-    InvalidTokenError,
-    NetworkError,
-    NotFoundError,
-    RateLimitError,
-    RequestTimeoutError,
-    ServerError,
-    StillPendingError,
-    WonderError,
-    errors,
-)
-from wonder_payment.errors import redact
-from wonder_payment.headers import clock_difference, http_date, retry_after
+from conftest import TOKEN
+from wonder_payment import APIError, NetworkError, StillPendingError, WonderError, errors
+from wonder_payment._redact import redact, without_secrets
 
 REQUEST_ID = "7f1a3c52-8f0e-4d0c-9d6b-3f5b7b0f6a11"
+
+KINDS: dict[str, type[WonderError]] = {
+    name: thing for name, thing in vars(errors).items() if isinstance(thing, type) and issubclass(thing, Exception)
+}
+each_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+
 
 # The tree
 
 
-NAMES = [name for name, thing in vars(errors).items() if isinstance(thing, type) and issubclass(thing, Exception)]
-
-
-def drawn_tree() -> Iterator[tuple[str, str | None]]:
-    """The names and their parents in the drawing of the module's docstring."""
+def documented_tree() -> Iterator[tuple[str, str | None]]:
+    """Yield each class of the tree in the module's docstring with its parent."""
     branch: list[tuple[int, str]] = []
-    drawing = re.compile(r"(?P<lines>[ │├└─]+)(?P<name>[A-Za-z]+)(\s{2,}.*)?")
+    line_of_tree = re.compile(r"(?P<lines>[ │├└─]+)(?P<name>[A-Za-z]+)(\s{2,}.*)?")
     for line in (errors.__doc__ or "").splitlines():
-        if drawn := drawing.fullmatch(line):
-            depth = len(drawn["lines"])
+        if match := line_of_tree.fullmatch(line):
+            depth = len(match["lines"])
             branch = [(parent_depth, parent) for parent_depth, parent in branch if parent_depth < depth]
-            yield drawn["name"], branch[-1][1] if branch else None
-            branch.append((depth, drawn["name"]))
+            yield match["name"], branch[-1][1] if branch else None
+            branch.append((depth, match["name"]))
 
 
 def test_the_classes_are_the_tree_of_the_docstring() -> None:
-    real = {name: getattr(errors, name).__bases__[0].__name__ for name in NAMES}
-    assert {**real, "WonderError": None} == dict(drawn_tree())
+    real = {name: kind.__bases__[0].__name__ for name, kind in KINDS.items()}
+    assert {**real, "WonderError": None} == dict(documented_tree())
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_error_is_a_wonder_error_exported_and_documented(name: str) -> None:
-    kind = getattr(errors, name)
+@each_kind
+def test_every_error_is_a_wonder_error_with_a_docstring(kind: type[WonderError]) -> None:
     assert issubclass(kind, WonderError)
-    assert getattr(wonder_payment, name) is kind
     assert kind.__doc__
 
 
-def test_an_invalid_token_is_a_value_error_too_and_no_other_error_is() -> None:
-    assert [name for name in NAMES if issubclass(getattr(errors, name), ValueError)] == ["InvalidTokenError"]
+def test_only_an_invalid_token_is_also_a_value_error() -> None:
+    assert [name for name, kind in KINDS.items() if issubclass(kind, ValueError)] == ["InvalidTokenError"]
 
 
-# What each of them carries
+def test_only_failures_that_may_pass_are_transient() -> None:
+    transient = {name for name, kind in KINDS.items() if kind.is_transient}
+    assert transient == {"NetworkError", "RequestTimeoutError", "RateLimitError", "ServerError"}
+
+
+# Attributes
 
 API: dict[str, Any] = {
     "status_code": 418,
@@ -75,118 +65,67 @@ API: dict[str, Any] = {
     "retry_after": 2.5,
 }
 
-ERRORS: list[WonderError] = [
-    *[
-        kind("What happened.", request_id=REQUEST_ID, attempts=3)
-        for kind in (WonderError, ConfigurationError, InvalidTokenError, NetworkError, RequestTimeoutError)
-    ],
-    InvalidResponseError("What happened.", request_id=REQUEST_ID, attempts=3),
-    StillPendingError("What happened.", request_id=REQUEST_ID, attempts=3, token=None, elapsed=60.0, polls=2),
-    *[
-        kind("What happened.", request_id=REQUEST_ID, attempts=3, **API)
-        for kind in (APIError, BadRequestError, AuthenticationError, NotFoundError, RateLimitError, ServerError)
-    ],
-]
-BARE_ERRORS: list[WonderError] = [
-    kind("Nothing more.", status_code=500) if issubclass(kind, APIError) else kind("Nothing more.")
-    for kind in (type(error) for error in ERRORS)
-]
+
+def full(kind: type[WonderError]) -> WonderError:
+    """Return an error of this kind with all its attributes."""
+    attributes = API if issubclass(kind, APIError) else {}
+    if kind is StillPendingError:
+        attributes = {"token": None, "elapsed": 60.0, "polls": 2}
+    return kind("What happened.", request_id=REQUEST_ID, attempts=3, **attributes)
 
 
-def test_these_are_all_the_errors() -> None:
-    assert {type(error).__name__ for error in ERRORS} == set(NAMES)
-
-
-def pickled(protocol: int) -> Callable[[Any], Any]:
-    return lambda thing: pickle.loads(pickle.dumps(thing, protocol))  # noqa: S301
-
-
-WAYS = {
-    "copy": copy.copy,
-    "deepcopy": copy.deepcopy,
-    **{f"pickle {protocol}": pickled(protocol) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)},
-}
-
-
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-@pytest.mark.parametrize("error", [*ERRORS, *BARE_ERRORS], ids=lambda error: type(error).__name__)
-def test_every_error_survives_pickle_and_copy(error: WonderError, way: Callable[[Any], Any]) -> None:
-    again = way(error)
-    assert again is not error
-    assert type(again) is type(error)
-    assert str(again) == str(error)
-    assert repr(again) == repr(error)
-    assert again.args == error.args
-    assert vars(again) == vars(error)
-
-
-def test_a_note_survives_pickle() -> None:
-    error = ServerError("What happened.", status_code=500)
-    error.add_note("while checking out")
-    assert pickle.loads(pickle.dumps(error)).__notes__ == ["while checking out"]  # noqa: S301
-
-
-@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_every_error_carries_its_request_id_and_attempts(error: WonderError) -> None:
+@each_kind
+def test_an_error_carries_its_attributes(kind: type[WonderError]) -> None:
+    error = full(kind)
     assert (error.request_id, error.attempts) == (REQUEST_ID, 3)
+    assert str(error) == f"What happened. (request id {REQUEST_ID}, 3 attempts)"
+    if isinstance(error, APIError):
+        assert {name: getattr(error, name) for name in API} == API
+    bare = kind("What happened.")
+    assert (bare.request_id, bare.attempts) == (None, 0)
+    assert str(bare) == "What happened. (nothing was sent)"
 
 
-@pytest.mark.parametrize("error", BARE_ERRORS, ids=lambda error: type(error).__name__)
-def test_an_error_before_any_request_has_no_request_id_and_no_attempts(error: WonderError) -> None:
-    assert (error.request_id, error.attempts) == (None, 0)
+@each_kind
+def test_an_error_survives_pickle_and_copy(kind: type[WonderError]) -> None:
+    error = full(kind)
+    error.add_note("during checkout")
+    pickles = [pickle.dumps(error, protocol) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)]
+    for twin in (copy.copy(error), copy.deepcopy(error), *map(pickle.loads, pickles)):
+        assert twin is not error
+        assert type(twin) is kind
+        assert (str(twin), repr(twin), twin.args, vars(twin)) == (str(error), repr(error), error.args, vars(error))
+        assert twin.__notes__ == ["during checkout"]
 
 
-@pytest.mark.parametrize(
-    "error", [error for error in ERRORS if isinstance(error, APIError)], ids=lambda error: type(error).__name__
-)
-def test_an_api_error_carries_what_the_gateway_said(error: APIError) -> None:
-    assert {name: getattr(error, name) for name in API} == API
-
-
-def test_an_api_error_may_know_no_more_than_the_status() -> None:
+def test_an_api_error_may_have_a_status_only() -> None:
     error = APIError("What happened.", status_code=418)
     assert (error.status_code, error.code, error.message, error.retry_after) == (418, None, None, None)
 
 
-@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
-def test_a_message_ends_with_what_support_asks_for(error: WonderError) -> None:
-    assert str(error) == f"What happened. (request id {REQUEST_ID}, 3 attempts)"
-
-
-@pytest.mark.parametrize(
-    ("request_id", "attempts", "told"),
-    [
-        (None, 0, "What happened. (nothing was sent)"),
-        (REQUEST_ID, 1, f"What happened. (request id {REQUEST_ID}, 1 attempt)"),
-        (REQUEST_ID, 2, f"What happened. (request id {REQUEST_ID}, 2 attempts)"),
-    ],
-)
-def test_a_message_tells_how_often_was_asked(request_id: str | None, attempts: int, told: str) -> None:
-    assert str(NetworkError("What happened.", request_id=request_id, attempts=attempts)) == told
-
-
-def test_a_message_tells_what_is_learned_later() -> None:
+def test_the_message_has_the_attributes_that_were_set_later() -> None:
     error = NetworkError("What happened.")
-    error.request_id, error.attempts = REQUEST_ID, 4
-    assert str(error) == f"What happened. (request id {REQUEST_ID}, 4 attempts)"
+    error.request_id, error.attempts = REQUEST_ID, 1
+    assert str(error) == f"What happened. (request id {REQUEST_ID}, 1 attempt)"
+    error.attempts = 2
+    assert str(error) == f"What happened. (request id {REQUEST_ID}, 2 attempts)"
 
 
-# What may be quoted of a foreign text
+# What may be quoted of foreign text
 
-UUID_TOKEN = "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"
 SIGNATURE = base64.b64encode(bytes(range(256))).decode()
 
 
 @pytest.mark.parametrize(
     ("text", "quoted"),
     [
-        (UUID_TOKEN, "…4bed"),
-        (UUID_TOKEN.upper(), "…4BED"),
-        (UUID_TOKEN.replace("-", ""), "…4bed"),
-        (f"token {UUID_TOKEN} is unknown", "token …4bed is unknown"),
-        (f'"{UUID_TOKEN}"', '"…4bed"'),
-        (f"({UUID_TOKEN}, {UUID_TOKEN})", "(…4bed, …4bed)"),
-        (f"令牌{UUID_TOKEN}無效", "令牌…4bed無效"),
+        (TOKEN, "…4bed"),
+        (TOKEN.upper(), "…4BED"),
+        (TOKEN.replace("-", ""), "…4bed"),
+        (f"token {TOKEN} is unknown", "token …4bed is unknown"),
+        (f'"{TOKEN}"', '"…4bed"'),
+        (f"({TOKEN}, {TOKEN})", "(…4bed, …4bed)"),
+        (f"令牌{TOKEN}無效", "令牌…4bed無效"),
         ("4111111111111234", "…1234"),
         ("4111 1111 1111 1234", "…1234"),
         ("4111-1111-1111-1234", "…1234"),
@@ -197,7 +136,7 @@ SIGNATURE = base64.b64encode(bytes(range(256))).decode()
         ("6011000990139424123", "…4123"),
         ("card 4111111111111234 declined", "card …1234 declined"),
         ("卡號4111111111111234無效", "卡號…1234無效"),
-        # What is not printable is dropped, and must not be what kept a secret from being seen.
+        # Unprintable characters are dropped, and must not hide a secret.
         ("4111\u200b1111\u200b1111\u200b1234", "…1234"),
         ("4111\x001111\x001111\x001234", "…1234"),
         ("1b9d6bcd-bbfd-4b2d-\x009b5d-ab8dfbbd4bed", "…4bed"),
@@ -238,18 +177,23 @@ def test_a_quote_is_one_short_line_without_secrets(text: str, quoted: str) -> No
         "[Errno 111] Connection refused",
     ],
 )
-def test_an_ordinary_message_is_quoted_unharmed(text: str) -> None:
+def test_an_ordinary_message_is_quoted_as_it_is(text: str) -> None:
     assert redact(text) == text
 
 
-# What the package exports
+def test_secrets_are_cut_out_of_a_long_text_too() -> None:
+    text = f"a line\nwith {TOKEN} and {SIGNATURE}\n" * 100
+    assert without_secrets(text) == f"a line\nwith …4bed and …{SIGNATURE[-4:]}\n" * 100
+
+
+# The public names
 
 EXPORTED = {
-    *NAMES,
+    *KINDS,
     "AsyncWonderClient",
     "Card",
+    "CheckResult",
     "Environment",
-    "Outcome",
     "PaymentToken",
     "PollPolicy",
     "RetryPolicy",
@@ -262,95 +206,8 @@ EXPORTED = {
 }
 
 
-def test_all_names_each_thing_a_user_imports_once() -> None:
+def test_all_lists_every_public_name_once() -> None:
     assert set(wonder_payment.__all__) == EXPORTED
     assert len(wonder_payment.__all__) == len(EXPORTED)
-
-
-def test_all_can_be_imported_and_is_all_that_is_public() -> None:
-    assert set(dir(wonder_payment)) == EXPORTED
     assert [name for name in EXPORTED if getattr(wonder_payment, name, None) is None] == []
-
-
-# The headers of an answer
-
-DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
-THEN = datetime(2026, 10, 21, 7, 28, tzinfo=UTC)
-NOW = THEN.timestamp()
-
-UNREADABLE = [None, "", " ", "soon", "0", "-1", "Wed, 32 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 2026 25:61:00 GMT"]
-UNREADABLE += [
-    "2026-10-21T07:28:00Z",
-    "Wed, 21 Oct 99999 07:28:00 GMT",
-    "Wed, 21 Oct 2026 07:28:00 +9999",
-    "\0",
-    "日期",
-]
-
-
-@pytest.mark.parametrize(
-    ("value", "wanted"),
-    [
-        (DATE, THEN),
-        ("Wednesday, 21-Oct-26 07:28:00 GMT", THEN),
-        ("Wed Oct 21 07:28:00 2026", THEN),
-        ("21 Oct 2026 07:28:00 GMT", THEN),
-        ("Wed, 21 Oct 2026 07:28:00 UTC", THEN),
-        ("Wed, 21 Oct 2026 07:28:00 +0000", THEN),
-        ("Wed, 21 Oct 2026 07:28:00 -0000", THEN),
-        ("Wed, 21 Oct 2026 15:28:00 +0800", THEN),
-        ("Wed, 21 Oct 2026 07:28:00", THEN),
-        ("wed, 21 oct 2026 07:28:00 gmt", THEN),
-        (f"  {DATE} ", THEN),
-        *[(value, None) for value in UNREADABLE],
-    ],
-)
-def test_an_http_date_is_read_in_each_of_its_forms(value: str | None, wanted: datetime | None) -> None:
-    date = http_date(value)
-    assert date == wanted
-    assert date is None or date.tzinfo is UTC
-
-
-@pytest.mark.parametrize(
-    ("value", "date", "now", "wanted"),
-    [
-        ("0", None, NOW, 0.0),
-        ("2", None, NOW, 2.0),
-        ("120", DATE, 0.0, 120.0),
-        ("1.5", None, NOW, 1.5),
-        ("0.25", None, NOW, 0.25),
-        (" 3 ", None, NOW, 3.0),
-        ("007", None, NOW, 7.0),
-        ("Wed, 21 Oct 2026 07:28:30 GMT", None, NOW, 30.0),
-        ("Wed, 21 Oct 2026 07:28:30 GMT", None, NOW + 0.5, 29.5),
-        ("Wed, 21 Oct 2026 07:28:30 GMT", DATE, NOW, 30.0),
-        ("Wed, 21 Oct 2026 07:28:30 GMT", DATE, NOW + 3600, 30.0),
-        ("Wed, 21 Oct 2026 07:28:30 GMT", DATE, NOW - 3600, 30.0),
-        ("Wed, 21 Oct 2026 07:28:30 GMT", "nonsense", NOW - 30, 60.0),
-        ("Wed, 21 Oct 2026 07:28:30 GMT", "", NOW - 30, 60.0),
-        (DATE, DATE, 0.0, 0.0),
-        ("Wed, 21 Oct 2026 07:27:00 GMT", DATE, NOW - 3600, 0.0),
-        ("Wed, 21 Oct 2020 07:28:00 GMT", None, NOW, 0.0),
-        *[(value, DATE, NOW, None) for value in UNREADABLE if value != "0"],
-        *[(value, DATE, NOW, None) for value in ("-5", "+5", "1,5", "1e3", "nan", "inf", "5 s", ".5", "5.", "\u0665")],
-    ],
-)
-def test_retry_after_is_in_seconds_from_the_answers_own_date(
-    value: str | None, date: str | None, now: float, wanted: float | None
-) -> None:
-    assert retry_after(value, date=date, now=now) == wanted
-
-
-@pytest.mark.parametrize(
-    ("date", "now", "wanted"),
-    [
-        (DATE, NOW, 0.0),
-        (DATE, NOW - 3600, 3600.0),
-        (DATE, NOW + 3600, -3600.0),
-        (DATE, NOW + 0.25, -0.25),
-        ("Wed, 21 Oct 2026 15:28:00 +0800", NOW - 1, 1.0),
-        *[(value, NOW, 0.0) for value in UNREADABLE],
-    ],
-)
-def test_a_clock_difference_is_how_far_the_gateway_is_ahead(date: str | None, now: float, wanted: float) -> None:
-    assert clock_difference(date, now=now) == wanted
+    assert {name: getattr(wonder_payment, name) for name in KINDS} == KINDS

@@ -1,262 +1,96 @@
-"""Retrying, without a single real sleep: see the clock in conftest.py."""
+"""RetryPolicy and PollPolicy: numbers in, seconds out."""
 
-import logging
+import math
+import pickle
 import re
-from email.utils import formatdate
 from typing import Any
 
-import httpx
+import attrs
 import pytest
-from conftest import Caller, Clock
-from pytest_httpx import HTTPXMock
-from test_check import envelope
-from wonder_payment import (
-    APIError,
-    ConfigurationError,
-    InvalidResponseError,
-    NetworkError,
-    PaymentToken,
-    PollPolicy,
-    RateLimitError,
-    RequestTimeoutError,
-    RetryPolicy,
-    ServerError,
-    WonderError,
-)
+from wonder_payment import ConfigurationError, PollPolicy, RetryPolicy
 
-Answer = dict[str, Any] | Exception
-
-
-def play(httpx_mock: HTTPXMock, *answers: Answer) -> None:
-    """Answer like this, in turn; an exception breaks the connection."""
-    for answer in answers:
-        if isinstance(answer, Exception):
-            httpx_mock.add_exception(answer)
-        else:
-            httpx_mock.add_response(**answer)
-
-
-GOOD: Answer = {"json": envelope()}
-STEADY = RetryPolicy(jitter=0.0)
-
-
-def status(code: int, **headers: str) -> Answer:
-    return {"status_code": code, "headers": {name.replace("_", "-"): value for name, value in headers.items()}}
-
-
-MAY_PASS: list[Answer] = [
-    *(status(code) for code in (408, 425, 429, 500, 501, 502, 503, 504, 520, 527, 530, 599)),
-    httpx.ConnectError("refused"),
-    httpx.ReadError("reset"),
-    httpx.RemoteProtocolError("cut off"),
-    httpx.ReadTimeout("slow"),
-    {"json": {"code": 500, "message": "in a 200"}},
-]
-
-WILL_NOT_CHANGE: list[Answer] = [
-    *(status(code) for code in (301, 400, 401, 403, 404, 405, 407, 409, 418, 422, 424, 426)),
-    {"content": b""},
-    {"json": envelope(state=None)},
-    {"json": {"code": "E000002", "message": "in a 200"}},
+NUMBERS = [
+    *((RetryPolicy, field) for field in ("max_attempts", "max_elapsed", "backoff_initial", "backoff_max", "jitter")),
+    *((PollPolicy, field) for field in ("interval_initial", "interval_max", "growth", "jitter")),
 ]
 
 
-@pytest.mark.parametrize("failure", MAY_PASS, ids=str)
-def test_what_may_pass_is_tried_again(caller: Caller, httpx_mock: HTTPXMock, clock: Clock, failure: Answer) -> None:
-    play(httpx_mock, failure, failure, failure, GOOD)
-    assert caller.check(retry=STEADY).is_verified
-    assert clock.slept == [0.5, 1.0, 2.0]
-
-
-@pytest.mark.parametrize("failure", WILL_NOT_CHANGE, ids=str)
-def test_what_will_not_change_is_not_tried_again(
-    caller: Caller, httpx_mock: HTTPXMock, clock: Clock, failure: Answer
-) -> None:
-    play(httpx_mock, failure)
-    with pytest.raises(WonderError) as caught:
-        caller.check(retry=STEADY)
-    assert isinstance(caught.value, APIError | InvalidResponseError)
-    assert caught.value.attempts == 1
-    assert clock.slept == []
+@pytest.mark.parametrize(("kind", "field"), NUMBERS)
+@pytest.mark.parametrize("value", [-1, math.nan, math.inf, "1", None, True, pytest.param(10**400, id="10**400")])
+def test_a_policy_rejects_a_value_that_is_no_number_within_the_bounds(kind: Any, field: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{field} must be a number"):
+        kind(**{field: value})
 
 
 @pytest.mark.parametrize(
-    ("failure", "is_transient"),
-    [*((failure, True) for failure in MAY_PASS), *((failure, False) for failure in WILL_NOT_CHANGE)],
+    ("kind", "settings", "message"),
+    [
+        (RetryPolicy, {"max_attempts": 0}, "max_attempts must be a number from 1 up to 1,000,000,000."),
+        (RetryPolicy, {"max_attempts": 1.5}, "max_attempts must be a whole number."),
+        (RetryPolicy, {"max_elapsed": 0}, "max_elapsed must be a number above 0 up to 1,000,000,000."),
+        (RetryPolicy, {"backoff_max": 1e9 + 1}, "backoff_max must be a number from 0 up to 1,000,000,000."),
+        (RetryPolicy, {"jitter": 1.5}, "jitter must be a number from 0 up to 1."),
+        (PollPolicy, {"interval_initial": 0}, "interval_initial must be a number above 0 up to 1,000,000,000."),
+        (PollPolicy, {"interval_max": 0}, "interval_max must be a number from 0.6 up to 1,000,000,000."),
+        (PollPolicy, {"interval_initial": 4.0}, "interval_max must be a number from 4 up to 1,000,000,000."),
+        (PollPolicy, {"jitter": 1}, "jitter must be a number from 0 up to 0.99."),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
+)
+def test_a_message_has_the_field_and_its_bounds(kind: Any, settings: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
+        kind(**settings)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        RetryPolicy(max_attempts=1, backoff_initial=0, backoff_max=0, jitter=0),
+        RetryPolicy(max_attempts=10**9, max_elapsed=1e9, backoff_initial=1e9, backoff_max=1e9, jitter=1),
+        PollPolicy(interval_initial=2.0, interval_max=2.0, growth=0, jitter=0),
+        PollPolicy(interval_initial=1e9, interval_max=1e9, growth=1e9, jitter=0.99),
+        RetryPolicy.never(),
+    ],
     ids=str,
 )
-def test_an_error_tells_whether_it_may_pass(
-    caller: Caller, httpx_mock: HTTPXMock, failure: Answer, *, is_transient: bool
-) -> None:
-    play(httpx_mock, failure)
-    with pytest.raises(WonderError) as caught:
-        caller.check()
-    assert caught.value.is_transient is is_transient
-
-
-def test_the_last_error_is_raised_with_the_number_of_attempts(
-    caller: Caller, httpx_mock: HTTPXMock, clock: Clock
-) -> None:
-    play(httpx_mock, httpx.ConnectError("refused"), status(502), status(503))
-    with pytest.raises(ServerError, match="HTTP 503") as caught:
-        caller.check(retry=RetryPolicy(max_attempts=3, jitter=0.0))
-    assert caught.value.attempts == 3
-    assert caught.value.request_id == httpx_mock.get_requests()[-1].headers["X-Request-ID"]
-    assert str(caught.value).endswith(f"(request id {caught.value.request_id}, 3 attempts)")
-    assert clock.slept == [0.5, 1.0]
-
-
-def test_never_makes_one_attempt(caller: Caller, httpx_mock: HTTPXMock, clock: Clock) -> None:
-    play(httpx_mock, status(500))
-    with pytest.raises(ServerError):
-        caller.check(retry=RetryPolicy.never())
-    assert clock.slept == []
-
-
-@pytest.mark.parametrize("code", [429, 503])
-@pytest.mark.parametrize(
-    ("retry_after", "slept"),
-    [
-        ("7", 7.0),
-        ("1.5", 1.5),
-        ("0", 0.5),
-        ("soon", 0.5),
-        ("-3", 0.5),
-        (formatdate(1_800_000_012, usegmt=True), 12.0),
-        (formatdate(1_700_000_000, usegmt=True), 0.5),
-    ],
-)
-def test_retry_after_is_honoured_and_never_below_the_backoff(
-    caller: Caller, httpx_mock: HTTPXMock, clock: Clock, code: int, retry_after: str, slept: float
-) -> None:
-    # The date is counted from the answer's own, whatever our clock says.
-    play(httpx_mock, status(code, Retry_After=retry_after, Date=formatdate(1_800_000_000, usegmt=True)), GOOD)
-    assert caller.check(retry=STEADY).is_verified
-    assert clock.slept == [slept]
-
-
-@pytest.mark.parametrize(("retry_after", "seconds"), [("30", 30.0), ("3600", 3600.0), ("9" * 400, 1e9)])
-def test_a_retry_after_that_does_not_fit_ends_the_call_at_once(
-    caller: Caller, httpx_mock: HTTPXMock, clock: Clock, retry_after: str, seconds: float
-) -> None:
-    play(httpx_mock, status(429, Retry_After=retry_after))
-    with pytest.raises(RateLimitError, match="asked again in") as caught:
-        caller.check()
-    assert caught.value.retry_after == seconds
-    assert clock.slept == []
-
-
-def test_the_budget_is_never_slept_past(caller: Caller, httpx_mock: HTTPXMock, clock: Clock) -> None:
-    play(httpx_mock, *[status(500)] * 5)
-    with pytest.raises(ServerError) as caught:
-        caller.check(retry=RetryPolicy(max_attempts=100, max_elapsed=10.0, jitter=0.0))
-    # The next delay, 8 s, would end after 15.5 s.
-    assert clock.slept == [0.5, 1.0, 2.0, 4.0]
-    assert caught.value.attempts == 5
+def test_the_bounds_are_good_values_and_a_policy_is_pickled_by_value(policy: Any) -> None:
+    assert pickle.loads(pickle.dumps(policy)) == policy  # noqa: S301
 
 
 @pytest.mark.parametrize(
-    ("timeout", "kind", "request_number"),
-    [(60.0, ServerError, 0), (1.0, RequestTimeoutError, 1)],
-    ids=["the budget's end", "its own timeout"],
+    ("kind", "defaults"), [(RetryPolicy, (4, 30.0, 0.5, 8.0, 1.0)), (PollPolicy, (0.6, 3.0, 0.35, 0.1))]
 )
-def test_an_attempt_that_the_budget_cut_short_leaves_the_failure_before_it(
-    caller: Caller,
-    httpx_mock: HTTPXMock,
-    clock: Clock,
-    timeout: float,
-    kind: type[WonderError],
-    request_number: int,
-) -> None:
-    play(httpx_mock, status(503), httpx.ReadTimeout("slow"))
-    with pytest.raises(kind) as caught:
-        caller.check(timeout=timeout, retry=RetryPolicy(max_attempts=2, max_elapsed=20.0))
-    assert type(caught.value) is kind
-    request = httpx_mock.get_requests()[request_number]
-    assert (caught.value.attempts, caught.value.request_id) == (2, request.headers["X-Request-ID"])
-    assert caught.value.__context__ is None
-    assert clock.slept
-
-
-def test_backoff_stops_growing_at_its_maximum() -> None:
-    policy = RetryPolicy(backoff_initial=1.0, backoff_max=5.0, jitter=0.0)
-    assert [policy.delay(None, attempt) for attempt in (1, 2, 3, 4, 5, 5_000)] == [1, 2, 4, 5, 5, 5]
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "told"),
-    [
-        ("max_attempts", 0, "max_attempts must be a number from 1 up to 1,000,000,000."),
-        ("max_elapsed", 0, "max_elapsed must be a number above 0 up to 1,000,000,000."),
-        ("backoff_max", 1e9 + 1, "backoff_max must be a number from 0 up to 1,000,000,000."),
-        ("jitter", 1.5, "jitter must be a number from 0 up to 1."),
-    ],
-)
-def test_a_value_out_of_its_bounds_is_told_the_bounds(field: str, value: float, told: str) -> None:
-    with pytest.raises(ConfigurationError, match=re.escape(told)):
-        RetryPolicy(**{field: value})  # type: ignore[arg-type]
-
-
-def test_a_bound_is_in_bounds() -> None:
-    assert RetryPolicy(backoff_max=1e9).backoff_max == 1e9
-    assert PollPolicy(jitter=0.99).jitter == 0.99
-    assert PollPolicy(shortest=2.0, longest=2.0).longest == 2.0
-
-
-def test_a_poll_policy_has_the_documented_defaults() -> None:
-    assert PollPolicy() == PollPolicy(shortest=0.6, longest=3.0, growth=0.35, jitter=0.1)
-
-
-@pytest.mark.parametrize("kind", [RetryPolicy, PollPolicy])
-def test_a_policy_takes_its_fields_by_name_alone(kind: type) -> None:
+def test_a_policy_has_the_documented_defaults_and_takes_names_only(kind: Any, defaults: tuple[float, ...]) -> None:
+    assert attrs.astuple(kind()) == defaults
     with pytest.raises(TypeError, match="positional"):
         kind(1)
 
 
-@pytest.mark.parametrize(("jitter", "least"), [(1.0, 0.0), (0.25, 3.0)])
-def test_jitter_is_the_random_share_of_the_backoff(jitter: float, least: float) -> None:
-    policy = RetryPolicy(backoff_initial=4.0, jitter=jitter)
-    delays = [policy.delay(None, 1) for _ in range(2_000)]
-    assert least <= min(delays) < least + 0.1 * (4 - least)
-    assert 4 - 0.1 * (4 - least) < max(delays) <= 4.0
+def test_never_is_one_attempt() -> None:
+    assert RetryPolicy.never() == RetryPolicy(max_attempts=1)
 
 
-def test_a_retry_is_one_warning_and_an_attempt_one_debug_line(
-    caller: Caller, httpx_mock: HTTPXMock, clock: Clock, caplog: pytest.LogCaptureFixture
-) -> None:
-    play(httpx_mock, status(502), httpx.ConnectError("refused"), GOOD)
-    with caplog.at_level(logging.DEBUG, "wonder_payment"):
-        caller.check(retry=STEADY)
-    ids = [request.headers["X-Request-ID"] for request in httpx_mock.get_requests()]
-    ours = [record for record in caplog.records if record.name == "wonder_payment"]
-    assert [record.getMessage() for record in ours if record.levelno == logging.WARNING] == [
-        f"attempt 1: HTTP 502; again in 0.50 s (request id {ids[0]})",
-        f"attempt 2: NetworkError; again in 1.00 s (request id {ids[1]})",
-    ]
-    debug = [record.getMessage() for record in ours if record.levelno == logging.DEBUG]
-    assert [line.split(" after ")[0] for line in debug] == [
-        "attempt 1: HTTP 502",
-        "attempt 2: NetworkError",
-        "attempt 3: answered",
-    ]
-    assert [line.endswith(f"(request id {request_id})") for line, request_id in zip(debug, ids, strict=True)]
-    assert clock.slept == [0.5, 1.0]
+def test_the_backoff_doubles_up_to_its_maximum() -> None:
+    policy = RetryPolicy(backoff_initial=1.0, backoff_max=5.0, jitter=0.0)
+    assert [policy.delay(None, attempt) for attempt in (1, 2, 3, 4, 5, 5_000)] == [1, 2, 4, 5, 5, 5]
 
 
-def test_attempts_have_their_own_nonce_signature_and_request_id(
-    caller: Caller, httpx_mock: HTTPXMock, clock: Clock
-) -> None:
-    play(httpx_mock, status(500), status(500), GOOD)
-    answer = caller.check(retry=RetryPolicy(backoff_initial=1.0, jitter=0.0))
-    requests = httpx_mock.get_requests()
-    for header in ("Nonce", "Signature", "X-Request-ID", "Credential"):
-        assert len({request.headers[header] for request in requests}) == 3, header
-    assert isinstance(answer, PaymentToken)
-    assert answer.request_id == requests[-1].headers["X-Request-ID"]
-    assert clock.slept == [1.0, 2.0]
+def test_the_polling_interval_grows_with_the_time_waited_up_to_its_maximum() -> None:
+    policy = PollPolicy(interval_initial=0.5, interval_max=3.0, growth=0.1, jitter=0.0)
+    assert [policy.delay(elapsed) for elapsed in (0, 5, 10, 25, 1e9)] == [0.5, 1.0, 1.5, 3.0, 3.0]
 
 
-def test_a_network_error_names_its_cause(caller: Caller, httpx_mock: HTTPXMock) -> None:
-    play(httpx_mock, httpx.ConnectError("[Errno 111] Connection refused"))
-    with pytest.raises(NetworkError, match="Connection refused"):
-        caller.check()
+@pytest.mark.parametrize(
+    ("delay", "low", "high"),
+    [
+        (lambda: RetryPolicy(backoff_initial=4.0).delay(None, 1), 0.0, 4.0),
+        (lambda: RetryPolicy(backoff_initial=4.0, jitter=0.25).delay(None, 1), 3.0, 4.0),
+        (lambda: PollPolicy(interval_initial=1.0, growth=0.0, jitter=0.2).delay(0), 0.8, 1.2),
+    ],
+    ids=["full jitter", "a quarter", "a poll"],
+)
+def test_jitter_is_the_random_share_of_a_delay(delay: Any, low: float, high: float) -> None:
+    delays = [delay() for _ in range(2_000)]
+    margin = 0.1 * (high - low)
+    assert low <= min(delays) < low + margin
+    assert high - margin < max(delays) <= high

@@ -13,11 +13,11 @@ HOOKS = {
 }
 
 
-def test_ci_runs_what_a_push_runs_and_then_the_full_run() -> None:
+def test_ci_runs_the_pre_push_hook_and_then_the_full_run() -> None:
     assert (ROOT / ".ci/run").read_text().splitlines()[-2:] == [HOOKS["pre-push"], f"{HOOKS['pre-push']} -t full"]
 
 
-def test_a_commit_runs_a_part_of_what_a_push_runs() -> None:
+def test_the_pre_commit_hook_runs_some_of_the_sessions_of_the_pre_push_hook() -> None:
     defaults = re.search(r"^nox\.options\.sessions = \[([^\]]*)\]", (ROOT / "noxfile.py").read_text(), re.MULTILINE)
     assert defaults
     command, sessions = HOOKS["pre-commit"].split(" --sessions ")

@@ -1,4 +1,4 @@
-"""What the tests of the examples share: programs that run beside them, and a Redis server."""
+"""What the tests of the examples share: programs in the background, and a Redis server."""
 
 import gc
 import importlib.util
@@ -19,13 +19,13 @@ from wonder_payment.simulator import SimulatedGateway
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
-# The module wonder_payment.wait keeps a quarter of a second for the last poll. These are its names for that, with so
-# many seconds that no machine is too busy for it: half of a wait of ten seconds.
-LONG_LAST_POLL = {"_LAST_LOOK_LEAST": 5.0, "_LAST_LOOK_MOST": 5.0, "_LAST_LOOK": 0.5}
+# wonder_payment._flow keeps a quarter of a second for the final poll, too little for a busy machine. These values keep
+# half of a wait of ten seconds.
+LONG_FINAL_POLL = {"_FINAL_POLL_MIN": 5.0, "_FINAL_POLL_MAX": 5.0, "_FINAL_POLL_SHARE": 0.5}
 
 
 def load(name: str) -> ModuleType:
-    """An example as a module, as new."""
+    """Return an example as a new module."""
     spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
     assert spec
     assert spec.loader
@@ -35,11 +35,11 @@ def load(name: str) -> ModuleType:
 
 
 class Program:
-    """A program that runs beside a test.
+    """A program in the background.
 
     Attributes:
         group: Its process group.
-        printed: What it has printed.
+        printed: Its output so far.
     """
 
     def __init__(self, group: int, output: IO[str]) -> None:
@@ -60,7 +60,7 @@ class Program:
             self._changed.notify_all()
 
     def wait_for(self, text: str, *, times: int = 1) -> None:
-        """Wait, for a minute at the most, until the program has printed this so often."""
+        """Wait, a minute at most, until the program has printed a text this many times."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_over or self.printed.count(text) >= times, 60)
             assert self.printed.count(text) >= times, self.printed
@@ -68,7 +68,7 @@ class Program:
 
 @contextmanager
 def running(command: list[str], folder: Path, **environ: str) -> Iterator[Program]:
-    """A program, of which nothing is left at the end."""
+    """Run a program, and kill its whole process group at the end."""
     process = subprocess.Popen(
         command,
         cwd=folder,
@@ -102,7 +102,7 @@ def ask_redis(port: int, *commands: str) -> list[str]:
 
 @contextmanager
 def redis(folder: Path) -> Iterator[int]:
-    """The port of a Redis server that keeps nothing on the disk."""
+    """Run a Redis server that writes nothing to the disk, and return its port."""
     if shutil.which("redis-server") is None:
         pytest.fail("The tests marked redis need redis-server on the PATH.")
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -112,12 +112,12 @@ def redis(folder: Path) -> Iterator[int]:
     with running(["redis-server", *options], folder) as server:
         server.wait_for("Ready to accept connections")
         yield port
-        # Celery's results talk to the server when they are collected.
+        # The garbage collection of Celery's results sends requests to the server.
         gc.collect()
 
 
 def celery_environ(port: int, gateway: SimulatedGateway) -> dict[str, str]:
-    """The variables of an example that asks this gateway and talks through this Redis server."""
+    """Return the variables for a Celery example with this simulator and this Redis server."""
     return {
         **gateway.environ,
         "CELERY_BROKER_URL": f"redis://127.0.0.1:{port}/0",

@@ -1,9 +1,9 @@
-"""Coverage-guided search for an answer that gets the wrong reading: `python tests/faults/fuzz.py [-runs=1000000]`.
+"""Coverage-guided search for a response that is read wrongly: `python tests/faults/fuzz.py [-runs=1000000]`.
 
-The first byte of an input chooses what the rest is: the body of an answer, its Retry-After and Date, or a card's
-expiry. A finding is whatever is neither read right, by a second reading that shares nothing with the package, nor
-refused with an error of ours. The arguments are libFuzzer's, and so is the exit status. Nothing is written but to a
-folder of its own among the temporary ones, which is there afterwards only if something was found.
+The first byte of an input chooses the target: the body of a response, its Retry-After and Date, or a card's expiry. A
+finding is an input that is neither read right, by a second parser that shares nothing with the package, nor rejected
+with an error of ours. The arguments and the exit status are libFuzzer's. Everything is written to a temporary folder,
+which is removed if nothing was found.
 """
 
 import calendar
@@ -19,37 +19,25 @@ import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
-from uuid import UUID
 
 import atheris
-import httpx
 
 with atheris.instrument_imports(include=["wonder_payment", "wonder_payment_client"]):
-    from answers import RAW, TOKEN, Twice, good, judge, written
-    from wonder_payment import APIError, Card, RetryPolicy, WonderError
-    from wonder_payment.answer import good_answer
-    from wonder_payment.call import Call
-    from wonder_payment_client.models import CheckPaymentTokenResponse
+    from responses import RAW, TOKEN, Twice, good, judge, outcome_of, written
+    from wonder_payment import APIError, Card
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)
 
 
-# What an answer says
+# The body
 
 
-def try_answer(body: bytes) -> None:
-    """Read an answer as a check does, from the bytes on."""
-    call = Call(UUID(TOKEN), {}, RetryPolicy.never(), timeout=60.0, deadline=math.inf)
-    try:
-        with call.attempt() as attempt:
-            parsed = CheckPaymentTokenResponse.from_dict(good_answer(httpx.Response(200), body).json())
-            outcome: object = call.answer(parsed, attempt)
-    except WonderError as error:
-        outcome = error
-    judge(outcome, body)
+def try_body(body: bytes) -> None:
+    """Read a body as a check does."""
+    judge(outcome_of(body), body)
 
 
-# What its headers say
+# The headers
 
 _SECONDS = re.compile(r"[0-9]+(\.[0-9]+)?")
 _DAYS, _MONTHS = "Mon|Tue|Wed|Thu|Fri|Sat|Sun", "JanFebMarAprMayJunJulAugSepOctNovDec"
@@ -59,7 +47,7 @@ _DATE = re.compile(
 
 
 def _plain_date(text: str) -> float | None:
-    """Return the Unix time of a date in the form that HTTP prefers; None for any other."""
+    """Return the Unix time of a date in HTTP's preferred form; None for any other."""
     found = _DATE.fullmatch(text)
     month = _MONTHS.find(found[2]) if found else -1
     if not found or month % 3 or not (year := int(found[3])) >= 1000:
@@ -73,21 +61,18 @@ def _plain_date(text: str) -> float | None:
 
 
 def try_headers(data: bytes) -> None:
-    """Read Retry-After and Date of a refusal."""
+    """Read Retry-After and Date of an error."""
     fields = [*data.split(b"\n", 1), b""][:2]
     status = 401 if len(data) % 2 else 429
-    headers = [(b"Retry-After", fields[0]), (b"Date", fields[1])]
-    seconds: object = "no error"
-    try:
-        good_answer(httpx.Response(status, headers=headers), b"")
-    except APIError as error:
-        seconds = error.retry_after
+    after, since = (field.decode("latin-1") for field in fields)
+    error = outcome_of(b"", status, Retry_After=after, Date=since)
+    assert isinstance(error, APIError)
+    seconds = error.retry_after
     assert seconds is None or (isinstance(seconds, float) and 0 <= seconds < math.inf), seconds
-    asked, told = (field.decode("latin-1") for field in fields)
-    if _SECONDS.fullmatch(asked) and math.isfinite(float(asked)):
-        assert seconds == min(float(asked), 1e9)
-    elif (until := _plain_date(asked)) is not None and (since := _plain_date(told)) is not None:
-        assert seconds == min(max(0.0, until - since), 1e9), (seconds, until, since)
+    if _SECONDS.fullmatch(after) and math.isfinite(float(after)):
+        assert seconds == min(float(after), 1e9)
+    elif (until := _plain_date(after)) is not None and (began := _plain_date(since)) is not None:
+        assert seconds == min(max(0.0, until - began), 1e9), (seconds, until, began)
 
 
 # When a card expires
@@ -115,10 +100,10 @@ def _last_day(month: str, year: str) -> date | None:
 
 # The search
 
-TARGETS: list[Callable[[bytes], None]] = [try_answer, try_headers, try_expiry]
+TARGETS: list[Callable[[bytes], None]] = [try_body, try_headers, try_expiry]
 
 HTTP_DATE = "Wed, 01 Jul 2026 12:00:00 GMT"
-ANSWERS = [
+ENVELOPES = [
     good(),
     good(state="pending", credit_card=None),
     good(state="failed", error_code="E1", error_msg="declined"),
@@ -131,7 +116,7 @@ ANSWERS = [
     *(good() | {"code": value} for value in RAW if len(value.text) < 20),
 ]
 SEEDS: list[bytes] = [
-    *(b"\x00" + written(answer).encode("utf-8", "surrogatepass") for answer in ANSWERS),
+    *(b"\x00" + written(envelope).encode("utf-8", "surrogatepass") for envelope in ENVELOPES),
     *(b"\x00" + written(good()).encode(encoding) for encoding in ("utf-8-sig", "utf-16", "utf-32-be")),
     *(b"\x01" + text.encode() for text in (f"120\n{HTTP_DATE}", "1.5\n", f"{HTTP_DATE}\n{HTTP_DATE}", "-1\nnow", "\n")),
     *(b"\x01" + text.encode() for text in ("1 Jul 26 12:00 +0230", "Wednesday, 01-Jul-26 12:00:00 GMT", "9" * 400)),
@@ -169,7 +154,7 @@ def search(arguments: list[str], folder: Path, counts: mmap.mmap) -> None:
 
 
 def main() -> int:
-    """Search in a process of its own, and tell how often each target was tried."""
+    """Search in a child process, and print how often each target was tried."""
     folder = Path(tempfile.mkdtemp(prefix="wonder-payment-fuzz-"))
     counts = mmap.mmap(-1, 8 * len(TARGETS))
     began = time.monotonic()

@@ -1,6 +1,5 @@
-"""How each fault of the matrix is made: by the simulator, or by a server, a certificate, a proxy, a name below it."""
+"""Makes each fault of the matrix: with the simulator, or with a server, a certificate, a proxy or a name."""
 
-import json
 import math
 import os
 import socket
@@ -18,14 +17,16 @@ from unittest.mock import patch
 
 import attrs
 import trustme
-from wonder_payment.simulator import WELL_KNOWN, Fault, SimulatedGateway, SimulatedToken
+from faults.responses import good, written
+from wonder_payment.simulator import Fault, SimulatedGateway
 
-VERIFIED = WELL_KNOWN[0].token
+# The simulator's test token that is verified.
+VERIFIED = "00000000-0000-4000-8000-000000000001"
 
-# This machine by an address that is not a loopback one: the environment's certificates and proxies are for it.
+# This machine by an address that is not a loopback one, so that the environment's certificates and proxies apply.
 HERE = "0.0.0.0"  # noqa: S104 (nothing listens on it)
 
-# Nobody has this name, ever (RFC 6761).
+# A name that never resolves (RFC 6761).
 NOWHERE = "wonder.invalid"
 
 
@@ -34,17 +35,17 @@ class Lab:
     """What a fault is made with.
 
     Attributes:
-        gateway: The simulated gateway.
-        is_once: Whether the fault happens to the first connection or request alone.
-        timeout: The client's, in seconds.
-        mend: Called after the first attempt.
-        between: Called between the first check and the one looked at, where a fault needs two.
+        gateway: The simulator.
+        is_once: Whether the fault happens to the first connection or request only.
+        timeout: The timeout of the client's attempts, in seconds.
+        fix: Ends the fault. Called after the first attempt.
+        between: Called between a first check, which succeeds, and the one observed, if a fault needs two.
     """
 
     gateway: SimulatedGateway
     is_once: bool
     timeout: float
-    mend: Callable[[], object] | None = None
+    fix: Callable[[], object] | None = None
     between: Callable[[], object] | None = None
 
 
@@ -52,7 +53,7 @@ Maker = Callable[[Lab], AbstractContextManager[dict[str, Any]]]
 
 
 def simulated(**fault: Any) -> Maker:
-    """Return what makes a fault of the simulator; ``drip`` counts in the client's timeouts."""
+    """Return what injects a fault into the simulator; ``drip`` is a multiple of the client's timeout."""
 
     @contextmanager
     def make(lab: Lab) -> Iterator[dict[str, Any]]:
@@ -63,27 +64,21 @@ def simulated(**fault: Any) -> Maker:
     return make
 
 
-def envelope(**changes: Any) -> bytes:
-    """Return a good answer, or one with something else in its payment token."""
-    token = SimulatedToken(token=VERIFIED, states=["success"]).look() | changes
-    return json.dumps({"code": 0, "message": "success", "data": {"payment_token": token}}).encode()
-
-
-ANSWER = envelope()
+BODY = written(good(token=VERIFIED)).encode()
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-GOOD = b"%sContent-Length: %d\r\n\r\n%s" % (HEAD, len(ANSWER), ANSWER)
+GOOD = b"%sContent-Length: %d\r\n\r\n%s" % (HEAD, len(BODY), BODY)
 
-# What a server does with a connection, until it has no more to do with it.
+# What a server does with a connection before it closes it.
 Script = Callable[[socket.socket], object]
 
 
 def serve(listener: socket.socket, script: Script, afterwards: Script | None) -> Callable[[], None]:
-    """Do this with each connection, and something else from the second one on; return what ends it."""
+    """Run a script on each connection, or another one from the second connection on; return what ends the server."""
     threads = list[threading.Thread]()
     numbers = count()
 
     def handle(connection: socket.socket, number: int) -> None:
-        # A reset or a TLS alert is what many a fault is about.
+        # Many faults are a reset or a TLS alert.
         with connection, suppress(OSError):
             (afterwards if afterwards and number else script)(connection)
 
@@ -92,7 +87,7 @@ def serve(listener: socket.socket, script: Script, afterwards: Script | None) ->
         threads[-1].start()
 
     def accept() -> None:
-        with suppress(OSError):  # it is over
+        with suppress(OSError):  # the listener is closed
             while True:
                 connection, _ = listener.accept()
                 start(handle, connection, next(numbers))
@@ -108,7 +103,7 @@ def serve(listener: socket.socket, script: Script, afterwards: Script | None) ->
 
 @contextmanager
 def a_server(script: Script, afterwards: Script | None) -> Iterator[int]:
-    """A server that does this with each connection; yields its port."""
+    """A server that runs a script on each connection; yields its port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         end = serve(listener, script, afterwards)
         try:
@@ -126,58 +121,58 @@ def read_request(stream: BinaryIO) -> bool:
     return bool(line) and bool(stream.read(length))
 
 
-def answering(answer: bytes = GOOD) -> Script:
-    """Return what answers every request with these bytes."""
+def responding(response: bytes = GOOD) -> Script:
+    """Return a script that sends these bytes after each request."""
 
     def script(connection: socket.socket) -> None:
         with connection.makefile("rb") as stream:
             while read_request(stream):
-                connection.sendall(answer)
+                connection.sendall(response)
 
     return script
 
 
-def answering_once(answer: bytes, *, then: Script = lambda _: None) -> Script:
-    """Return what answers one request with these bytes, and then does something else: closes."""
+def responding_once(response: bytes, *, then: Script = lambda _: None) -> Script:
+    """Return a script that sends these bytes after one request, then runs another script, then closes."""
 
     def script(connection: socket.socket) -> None:
         with connection.makefile("rb") as stream:
             read_request(stream)
-        connection.sendall(answer)
+        connection.sendall(response)
         then(connection)
 
     return script
 
 
 def reset(connection: socket.socket) -> None:
-    """Wait for the next bytes, and break the connection off."""
+    """Wait for the next bytes, then reset the connection."""
     connection.recv(1)
-    # Closing without a wait for what is unsent and unread is a reset.
+    # A close that does not wait for unsent and unread bytes is a reset.
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def silent(connection: socket.socket) -> None:
-    """Read all that comes and say nothing."""
+    """Read everything and send nothing."""
     while connection.recv(65536):
         pass
 
 
 def endless(piece: bytes) -> Script:
-    """Return what sends a piece again and again, as fast as it is read."""
+    """Return a script that sends a piece again and again, as fast as it is read."""
 
     def script(connection: socket.socket) -> None:
         while True:
             connection.sendall(piece)
 
-    return answering_once(HEAD, then=script)
+    return responding_once(HEAD, then=script)
 
 
 def plain(script: Script) -> Maker:
-    """Return what makes a server of plain HTTP that does this."""
+    """Return what makes a server of plain HTTP that runs this script."""
 
     @contextmanager
     def make(lab: Lab) -> Iterator[dict[str, Any]]:
-        with a_server(script, answering() if lab.is_once else None) as port:
+        with a_server(script, responding() if lab.is_once else None) as port:
             yield {"base_url": f"http://127.0.0.1:{port}"}
 
     return make
@@ -185,7 +180,7 @@ def plain(script: Script) -> Maker:
 
 @contextmanager
 def environment(**variables: str) -> Iterator[None]:
-    """An environment with these variables, and none of the machine's own for proxies and certificates."""
+    """An environment with these variables, and without the machine's own proxies and certificates."""
     own = ("_proxy", "ssl_cert_file", "ssl_cert_dir", "sslkeylogfile")
     kept = {name: value for name, value in os.environ.items() if not name.lower().endswith(own)}
     with patch.dict(os.environ, kept | variables, clear=True):
@@ -200,13 +195,13 @@ def authority() -> trustme.CA:
 
 @contextmanager
 def trusted(**variables: str) -> Iterator[None]:
-    """An environment that names the authority, as a company's own would be."""
+    """An environment whose certificates are those of the authority, as in a company's network."""
     with authority().cert_pem.tempfile() as file, environment(SSL_CERT_FILE=file, **variables):
         yield
 
 
 def over_tls(certificate: trustme.LeafCert, script: Script) -> Script:
-    """Return what does this within TLS."""
+    """Return a script that runs this one within TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
 
@@ -218,12 +213,12 @@ def over_tls(certificate: trustme.LeafCert, script: Script) -> Script:
 
 
 def good_tls(host: str = HERE) -> Script:
-    """Return what answers well, with a good certificate."""
-    return over_tls(authority().issue_cert(host), answering())
+    """Return a script of good responses, with a good certificate."""
+    return over_tls(authority().issue_cert(host), responding())
 
 
 def encrypted(script: Callable[[Lab], Script]) -> Maker:
-    """Return what makes a server that does this where TLS is expected."""
+    """Return what makes a server that runs this script where TLS is expected."""
 
     @contextmanager
     def make(lab: Lab) -> Iterator[dict[str, Any]]:
@@ -235,46 +230,48 @@ def encrypted(script: Callable[[Lab], Script]) -> Maker:
 
 def with_certificate(certificate: Callable[[], trustme.LeafCert]) -> Maker:
     """Return what makes a server with this certificate."""
-    return encrypted(lambda _: over_tls(certificate(), answering()))
+    return encrypted(lambda _: over_tls(certificate(), responding()))
 
 
 def expired() -> trustme.LeafCert:
-    """Return a certificate of the trusted authority whose time is over."""
+    """Return an expired certificate of the trusted authority."""
     now = time.time()
     first, last = (datetime.fromtimestamp(now - days * 86_400, UTC) for days in (30, 1))
     return authority().issue_cert(HERE, not_before=first, not_after=last)
 
 
 def self_signed() -> trustme.LeafCert:
-    """Return a certificate that vouches for itself."""
+    """Return a self-signed certificate."""
     other = trustme.CA()
     return trustme.LeafCert(other.private_key_pem.bytes(), other.cert_pem.bytes(), [])
 
 
-def dripping(lab: Lab) -> Script:
-    """Return what answers a byte at a time, and would take ten timeouts."""
+def dripping(head: bytes, body: bytes) -> Callable[[Lab], Script]:
+    """Return what makes a script that sends the body byte by byte over TLS, for ten timeouts."""
 
-    def script(connection: socket.socket) -> None:
-        for byte in ANSWER:
-            connection.sendall(bytes([byte]))
-            time.sleep(10 * lab.timeout / len(ANSWER))
+    def make(lab: Lab) -> Script:
+        def script(connection: socket.socket) -> None:
+            for byte in body:
+                connection.sendall(bytes([byte]))
+                time.sleep(10 * lab.timeout / len(body))
 
-    head = b"%sContent-Length: %d\r\n\r\n" % (HEAD, len(ANSWER))
-    return over_tls(authority().issue_cert(HERE), answering_once(head, then=script))
+        return over_tls(authority().issue_cert(HERE), responding_once(head, then=script))
+
+    return make
 
 
 @contextmanager
 def a_port(lab: Lab, afterwards: Script) -> Iterator[int]:
-    """A port that refuses connections: bound, so that nobody else gets it, and not listening."""
+    """A port that refuses connections: it is bound, so that no other process gets it, and not listening."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         ends = list[Callable[[], None]]()
 
-        def mend() -> None:
+        def fix() -> None:
             listener.listen()
             ends.append(serve(listener, afterwards, None))
 
-        lab.mend = mend if lab.is_once else None
+        lab.fix = fix if lab.is_once else None
         try:
             yield listener.getsockname()[1]
         finally:
@@ -284,7 +281,7 @@ def a_port(lab: Lab, afterwards: Script) -> Iterator[int]:
 
 @contextmanager
 def refused(lab: Lab) -> Iterator[dict[str, Any]]:
-    with a_port(lab, answering()) as port:
+    with a_port(lab, responding()) as port:
         yield {"base_url": f"http://127.0.0.1:{port}"}
 
 
@@ -297,7 +294,7 @@ def never_accepted(lab: Lab) -> Iterator[dict[str, Any]]:
         for filler in fillers:
             filler.settimeout(0)
             filler.connect_ex(listener.getsockname())
-        lab.mend = (lambda: ends.append(serve(listener, answering(), None))) if lab.is_once else None
+        lab.fix = (lambda: ends.append(serve(listener, responding(), None))) if lab.is_once else None
         try:
             yield {"base_url": f"http://127.0.0.1:{listener.getsockname()[1]}"}
         finally:
@@ -319,7 +316,7 @@ def plain_http_on_https(lab: Lab) -> Iterator[dict[str, Any]]:
 
 
 def through_proxy(script: Script) -> Maker:
-    """Return what makes a proxy that does this."""
+    """Return what makes a proxy that runs this script."""
 
     @contextmanager
     def make(lab: Lab) -> Iterator[dict[str, Any]]:
@@ -339,17 +336,17 @@ def refused_by_proxy(lab: Lab) -> Iterator[dict[str, Any]]:
 
 
 def tunnel() -> Script:
-    """Return what a proxy does when all is well; the gateway's certificate and answer are in the tunnel."""
-    return answering_once(b"HTTP/1.1 200 Connection established\r\n\r\n", then=good_tls(NOWHERE))
+    """Return the script of a proxy that works: the gateway's certificate and response are in the tunnel."""
+    return responding_once(b"HTTP/1.1 200 Connection established\r\n\r\n", then=good_tls(NOWHERE))
 
 
 def idle(then: Script) -> Maker:
-    """Return what makes a server that answers well, and then does this with the connection in the client's pool."""
+    """Return what makes a server that responds well, then runs this script on the connection in the client's pool."""
 
     @contextmanager
     def make(lab: Lab) -> Iterator[dict[str, Any]]:
         lab.between = lambda: None
-        with a_server(answering_once(GOOD, then=then), answering()) as port:
+        with a_server(responding_once(GOOD, then=then), responding()) as port:
             yield {"base_url": f"http://127.0.0.1:{port}"}
 
     return make

@@ -1,4 +1,4 @@
-"""A git repository with what a release looks at."""
+"""A git repository with the files that a release checks."""
 
 import os
 import subprocess
@@ -15,14 +15,14 @@ Commit = Callable[..., Path]
 
 @pytest.fixture
 def commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commit:
-    """Commit files, given by their paths, in a repository of the test's own, and tag the commit."""
+    """Commit files, given by path, in a repository of this test, and tag the commit."""
     folder = tmp_path / "repository"
-    for name in [name for name in os.environ if name.startswith("GIT_")]:  # a hook's name the repository it runs in
+    for name in [name for name in os.environ if name.startswith("GIT_")]:  # a git hook sets them to its own repository
         monkeypatch.delenv(name)
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    for who in ("AUTHOR", "COMMITTER"):
-        monkeypatch.setenv(f"GIT_{who}_NAME", "Test")
-        monkeypatch.setenv(f"GIT_{who}_EMAIL", "test@example.invalid")
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "Test")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "test@example.invalid")
 
     def git(*arguments: str) -> None:
         command = ["git", "-C", str(folder), *arguments]

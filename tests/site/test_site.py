@@ -1,4 +1,4 @@
-"""The built docs site, which `nox -s docs` makes: all that is public is there, and nothing comes from elsewhere."""
+"""The docs site that `nox -s docs` builds: it has all public names, and fetches nothing from elsewhere."""
 
 import re
 import shutil
@@ -38,11 +38,11 @@ def test_a_public_name_is_in_the_reference(module: str, name: str) -> None:
 @each_public_name
 def test_a_public_name_has_a_docstring(module: str, name: str) -> None:
     thing = griffe.load(module, resolve_aliases=True)[name]
-    assert thing.docstring, "a docstring, or a text below the assignment"
+    assert thing.docstring, "add a docstring, or a string below the assignment"
 
 
 class _Assets(HTMLParser):
-    """Notes what a page loads by itself, and what only its reader's click would load."""
+    """Collects the addresses that a page loads without a click."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,21 +70,21 @@ def _is_foreign(address: str) -> bool:
 
 
 @each_page
-def test_no_page_names_an_asset_from_elsewhere(page: str) -> None:
+def test_no_page_loads_an_asset_from_elsewhere(page: str) -> None:
     assets = _Assets()
     assets.feed((SITE / page).read_text())
     assert len(assets.loaded) > 2
     assert [address for address in assets.loaded if _is_foreign(address)] == []
 
 
-def test_no_style_names_an_asset_from_elsewhere() -> None:
+def test_no_stylesheet_loads_an_asset_from_elsewhere() -> None:
     styles = list(SITE.rglob("*.css"))
     assert len(styles) > 1
     assert [address for style in styles for address in _from_style(style.read_text()) if _is_foreign(address)] == []
 
 
 @each_page
-def test_no_page_has_marks_that_were_not_rendered(page: str) -> None:
+def test_no_page_has_unrendered_marks(page: str) -> None:
     assert re.findall(r"--8<--|<p>:::|<p>```", (SITE / page).read_text()) == []
 
 
@@ -104,7 +104,7 @@ def address() -> Iterator[str]:
 
 
 @contextmanager
-def a_tab(width: int) -> Iterator[Page]:
+def browser_tab(width: int) -> Iterator[Page]:
     if CHROMIUM is None:
         pytest.fail("The tests marked browser need chromium on the PATH.")
     with sync_playwright() as playwright:
@@ -115,22 +115,22 @@ def a_tab(width: int) -> Iterator[Page]:
 
 @pytest.mark.browser
 @pytest.mark.parametrize("width", [1280, 400], ids=["wide", "narrow"])
-def test_a_browser_fetches_nothing_from_elsewhere_and_no_page_is_wider_than_it(address: str, width: int) -> None:
+def test_a_browser_loads_nothing_from_elsewhere_and_each_page_fits_its_width(address: str, width: int) -> None:
     foreign, problems, too_wide = set(), set(), {}
-    with a_tab(width) as tab:
+    with browser_tab(width) as tab:
         tab.on("request", lambda request: request.url.startswith((address, "data:")) or foreign.add(request.url))
         tab.on("console", lambda message: message.type != "error" or problems.add(message.text))
         for page in PAGES:
             tab.goto(address + page, wait_until="load")
-            wanted = tab.evaluate("document.documentElement.scrollWidth")
-            if wanted > width:
-                too_wide[page] = wanted
+            page_width = tab.evaluate("document.documentElement.scrollWidth")
+            if page_width > width:
+                too_wide[page] = page_width
     assert (foreign, problems, too_wide) == (set(), set(), {})
 
 
 @pytest.mark.browser
 def test_the_search_finds_a_name(address: str) -> None:
-    with a_tab(1280) as tab:
+    with browser_tab(1280) as tab:
         tab.goto(f"{address}?q=StillPendingError")
         found = tab.locator("a.md-search-result__link", has_text="StillPendingError")
         found.first.wait_for(timeout=60_000)

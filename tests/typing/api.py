@@ -16,13 +16,13 @@ from wonder_payment import (
     AuthenticationError,
     BadRequestError,
     Card,
+    CheckResult,
     ConfigurationError,
     Environment,
     InvalidResponseError,
     InvalidTokenError,
     NetworkError,
     NotFoundError,
-    Outcome,
     PaymentToken,
     PollPolicy,
     RateLimitError,
@@ -39,14 +39,14 @@ from wonder_payment import (
 )
 from wonder_payment.signing import SCHEME, WonderAuth, load_private_key, sign, string_to_sign, verify
 from wonder_payment.simulator import (
-    WELL_KNOWN,
+    TEST_TOKENS,
     Fault,
-    Refusal,
+    Rejection,
     SimulatedGateway,
     SimulatedRequest,
     SimulatedToken,
+    TestToken,
     Verdict,
-    WellKnown,
 )
 from wonder_payment_pytest import wonder_gateway
 
@@ -76,13 +76,13 @@ def count(error: WonderError, delay: float) -> None:
 def clients(wonder: WonderClient, token: str | UUID, tokens: list[str]) -> None:
     assert_type(wonder.check_token(token), PaymentToken)
     assert_type(wonder.wait_for_token(token), PaymentToken)
-    assert_type(wonder.check_tokens(tokens), Generator[Outcome])
+    assert_type(wonder.check_tokens(tokens), Generator[CheckResult])
     assert_type(check_token(token), PaymentToken)
     assert_type(wonder.close(), None)
     check_token(token, customer_uuid=UUID(int=1))
     wonder.check_token(token, customer_uuid="uuid")
     seen: list[PaymentToken] = []
-    wonder.wait_for_token(token, timeout=60, poll=PollPolicy(shortest=0.3), on_poll=seen.append)
+    wonder.wait_for_token(token, timeout=60, poll=PollPolicy(interval_initial=0.3), on_poll=seen.append)
     wonder.wait_for_token(token, customer_uuid=None, on_poll=print)
     wonder.check_tokens((UUID(line) for line in tokens), concurrency=4)
     wonder.check_token(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -93,7 +93,7 @@ def clients(wonder: WonderClient, token: str | UUID, tokens: list[str]) -> None:
 async def async_clients(wonder: AsyncWonderClient, token: str | UUID, tokens: list[str]) -> None:
     assert_type(await wonder.check_token(token), PaymentToken)
     assert_type(await wonder.wait_for_token(token), PaymentToken)
-    assert_type(wonder.check_tokens(tokens), AsyncGenerator[Outcome])
+    assert_type(wonder.check_tokens(tokens), AsyncGenerator[CheckResult])
     assert_type(await wonder.aclose(), None)
     assert_type(await asyncio.gather(*(wonder.check_token(token) for token in tokens)), list[PaymentToken])
     await wonder.wait_for_token(token, timeout=5.0, on_poll=print)
@@ -107,7 +107,7 @@ async def arriving() -> AsyncIterator[str]:
     yield "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"
 
 
-def answers(token: PaymentToken, card: Card, outcome: Outcome) -> None:
+def results(token: PaymentToken, card: Card, result: CheckResult) -> None:
     assert_type(token.token, str)
     assert_type(token.state, TokenState | str)
     assert_type(token.token_type, TokenType | str)
@@ -129,9 +129,9 @@ def answers(token: PaymentToken, card: Card, outcome: Outcome) -> None:
     assert_type(card.exp_year, str | None)
     assert_type(card.expires_on, date | None)
     assert_type(card.is_expired(), bool)
-    assert_type(outcome.token_id, str)
-    assert_type(outcome.token, PaymentToken | None)
-    assert_type(outcome.error, WonderError | None)
+    assert_type(result.token_id, str)
+    assert_type(result.token, PaymentToken | None)
+    assert_type(result.error, WonderError | None)
     card.is_expired(on=date(2030, 1, 1))
     token.state = "success"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -177,7 +177,13 @@ def policies(retry: RetryPolicy, poll: PollPolicy, error: WonderError) -> None:
     assert_type(retry.delay(error, attempt=1), float)
     assert_type(poll.delay(elapsed=0.0), float)
     assert_type(retry.max_attempts, int)
-    for seconds in (retry.max_elapsed, retry.backoff_initial, retry.backoff_max, poll.shortest, poll.longest):
+    for seconds in (
+        retry.max_elapsed,
+        retry.backoff_initial,
+        retry.backoff_max,
+        poll.interval_initial,
+        poll.interval_max,
+    ):
         assert_type(seconds, float)
     for share in (retry.jitter, poll.jitter, poll.growth):
         assert_type(share, float)
@@ -202,7 +208,7 @@ def signing(
     httpx.AsyncClient(auth=WonderAuth("app", b"a PEM", origin=httpx.URL("https://gateway.example")))
 
 
-def simulator(gateway: SimulatedGateway, request: SimulatedRequest, verdict: Verdict, refusal: Refusal) -> None:
+def simulator(gateway: SimulatedGateway, request: SimulatedRequest, verdict: Verdict, rejection: Rejection) -> None:
     assert_type(gateway.add_token(states=["pending", "success"]), str)
     assert_type(gateway.client(), WonderClient)
     assert_type(gateway.async_client(), AsyncWonderClient)
@@ -213,11 +219,11 @@ def simulator(gateway: SimulatedGateway, request: SimulatedRequest, verdict: Ver
     assert_type(request.token, str | None)
     assert_type(request.status, int)
     assert_type(request.verdict, Verdict)
-    assert_type(verdict.refusal, Refusal | None)
+    assert_type(verdict.rejection, Rejection | None)
     assert_type(verdict.string_to_sign, str | None)
-    assert_type(refusal.code, str)
-    assert_type(WELL_KNOWN, tuple[WellKnown, ...])
-    assert_type(WELL_KNOWN[0].make(), SimulatedToken)
+    assert_type(rejection.code, str)
+    assert_type(TEST_TOKENS, tuple[TestToken, ...])
+    assert_type(TEST_TOKENS[0].make(), SimulatedToken)
     with SimulatedGateway(port=8080) as same:
         assert_type(same, SimulatedGateway)
     token = gateway.add_token(after=1.5, card=None)

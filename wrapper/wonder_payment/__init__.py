@@ -1,9 +1,9 @@
 """Check a customer's payment token at the Wonder payment gateway."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from ._version import __version__
+from .batch import CheckResult
+from .client import AsyncWonderClient, TokenChecker, WonderClient, check_token
+from .config import Environment
 from .errors import (
     APIError,
     AuthenticationError,
@@ -19,14 +19,8 @@ from .errors import (
     StillPendingError,
     WonderError,
 )
-
-if TYPE_CHECKING:
-    from .checker import TokenChecker
-    from .client import AsyncWonderClient, WonderClient, check_token
-    from .config import Environment
-    from .retry import PollPolicy, RetryPolicy
-    from .sweep import Outcome
-    from .token import Card, PaymentToken, TokenState, TokenType
+from .models import Card, PaymentToken, TokenState, TokenType
+from .retry import PollPolicy, RetryPolicy
 
 __all__ = [
     "APIError",
@@ -34,13 +28,13 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "Card",
+    "CheckResult",
     "ConfigurationError",
     "Environment",
     "InvalidResponseError",
     "InvalidTokenError",
     "NetworkError",
     "NotFoundError",
-    "Outcome",
     "PaymentToken",
     "PollPolicy",
     "RateLimitError",
@@ -56,31 +50,3 @@ __all__ = [
     "__version__",
     "check_token",
 ]
-
-# Loaded when they are first asked for: httpx, cryptography and asyncio take a tenth of a second, which a module that
-# only catches an error, or a command's --help, need not spend.
-_HOMES = {
-    "AsyncWonderClient": "client",
-    "Card": "token",
-    "Environment": "config",
-    "Outcome": "sweep",
-    "PaymentToken": "token",
-    "PollPolicy": "retry",
-    "RetryPolicy": "retry",
-    "TokenChecker": "checker",
-    "TokenState": "token",
-    "TokenType": "token",
-    "WonderClient": "client",
-    "check_token": "client",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    thing = globals()[name] = getattr(import_module(f".{_HOMES[name]}", __name__), name)
-    return thing
-
-
-def __dir__() -> list[str]:
-    return __all__

@@ -1,65 +1,71 @@
-"""WonderClient and AsyncWonderClient: what a service talks to. They differ in their loops alone."""
+"""WonderClient and AsyncWonderClient, which a service calls. They differ in their drivers only."""
 
-from __future__ import annotations
-
-from collections.abc import AsyncIterable, Iterable
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Iterable
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Protocol, Self, TypeVar, cast
 
 import httpx
-from tenacity import AsyncRetrying, Retrying
 from wonder_payment_client import Client
 from wonder_payment_client.api.payment_tokens import check_payment_token
 
-from .base import BaseClient
-from .call import Call
-from .connections import LoopConnections, ProcessConnections
-from .errors import SEALED, WonderError
+from ._base import BaseClient
+from ._flow import Attempt, attempts, check, drive, drive_async, wait
+from ._http.exchange import AsyncExchange, SyncExchange
+from ._http.pool import LoopPools, ProcessPools
+from ._redact import clears_locals
+from .batch import CheckResult, Result, Throttle, check_result, in_tasks, in_threads
+from .config import check_batch, check_wait, checked_transport
+from .errors import InvalidTokenError, WonderError
+from .models import PaymentToken, UUIDLike
 from .retry import PollPolicy
-from .sweep import Outcome, Pace, SweptCall, failed, in_tasks, in_threads
-from .wait import Wait
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Generator
-    from uuid import UUID
+__all__ = ["AsyncWonderClient", "TokenChecker", "WonderClient", "check_token"]
 
-    from .token import PaymentToken
-
-__all__ = ["AsyncWonderClient", "WonderClient", "check_token"]
+ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 
-class WonderClient(BaseClient[httpx.BaseTransport, ProcessConnections]):
-    """Asks the gateway, and blocks until it has answered.
+class TokenChecker(Protocol[ResultT_co]):
+    """Anything that checks a token: the type for a function that takes a client, or a fake in a test.
 
-    Make one and keep it: threads share it, and so do processes that are forked off, each with connections of its own.
+    `WonderClient` is a ``TokenChecker[PaymentToken]``, and `AsyncWonderClient` a
+    ``TokenChecker[Awaitable[PaymentToken]]``.
+    """
+
+    def check_token(self, token: UUIDLike, *, customer_uuid: UUIDLike | None = None) -> ResultT_co:
+        """Check a token once; see `WonderClient.check_token`."""
+        ...
+
+
+class WonderClient(BaseClient[httpx.BaseTransport]):
+    """The client that blocks.
+
+    Make one and keep it. Threads share it, and so do forked processes, each with its own connections.
 
     Args:
-        app_id: What the vendor gave you for your public key.
-        private_key: Your RSA private key: a PEM (PKCS#1 or PKCS#8) as text or bytes, or the key itself.
+        app_id: The app id that the vendor gave you for your public key.
+        private_key: Your RSA private key: a PEM (PKCS#1 or PKCS#8) as text or bytes, or the key object itself.
         environment: ``"sandbox"`` or ``"production"``; there is no default. None only together with ``base_url``.
-        base_url: Scheme, host and maybe port to talk to instead; https, or http on a loopback host.
-        passphrase: What the PEM is encrypted with, if it is.
+        base_url: Scheme, host and optional port to use instead; https, or http on a loopback host.
+        passphrase: The passphrase of an encrypted PEM.
         language: The language of the gateway's error messages: ``en``, ``zh-HK`` or ``zh-CN``.
-        timeout: Seconds for one attempt, from connecting to the last byte of the answer.
-        retry: When a failed attempt is repeated.
-        on_retry: Called before an attempt is repeated, with the failed one's error and the delay in seconds, to count
-            retries. What it raises ends the call and reaches the caller.
-        transport: What carries the requests instead of httpx's own: a proxy, a mock. It is used as it is in every
-            process and event loop: for one that can't be shared by them, make a client in each.
+        timeout: Seconds for one attempt, from connecting to the last byte of the response.
+        retry: When a failed attempt is retried.
+        on_retry: Called before each retry with the error and the delay in seconds, for example to count retries. An
+            error that it raises ends the call and reaches the caller.
+        transport: An httpx transport to use instead of the default: a proxy, a mock. It is used as it is in every
+            process and event loop; if they cannot share it, make a client in each.
 
     Raises:
         ConfigurationError: An argument is wrong. Nothing is sent before the first check.
     """
 
-    _transport_type = httpx.BaseTransport
-    _many_tokens = Iterable
-    _connections_type = ProcessConnections
+    def _open(self, transport: httpx.BaseTransport | None) -> None:
+        self._pools = ProcessPools(self._origin, checked_transport(transport, httpx.BaseTransport))
 
-    def _api(self) -> Client:
-        return Client(base_url=self._origin).set_httpx_client(self._connections.here())
-
-    def check_token(self, token: str | UUID, *, customer_uuid: str | UUID | None = None) -> PaymentToken:
-        """Ask once how far a token is. A failed token is an answer, too.
+    @clears_locals
+    def check_token(self, token: UUIDLike, *, customer_uuid: UUIDLike | None = None) -> PaymentToken:
+        """Check a token once, and retry transient failures. A failed token is a result, not an error.
 
         Args:
             token: The payment token's UUID.
@@ -67,93 +73,100 @@ class WonderClient(BaseClient[httpx.BaseTransport, ProcessConnections]):
 
         Raises:
             InvalidTokenError: ``token`` or ``customer_uuid`` is not a UUID. Nothing was sent.
-            NetworkError: No answer came, on any attempt; `RequestTimeoutError` when it was not in time.
-            APIError: The gateway answered with an error; its subclasses tell which.
-            InvalidResponseError: The gateway's answer is not what the contract says.
+            NetworkError: No attempt got a response; `RequestTimeoutError` if not in time.
+            APIError: The gateway returned an error; its subclasses say which.
+            InvalidResponseError: The response breaks the contract.
         """
-        with SEALED:
-            call = self._call(Call, token, customer_uuid)
-            del token  # crash reporters print the locals of a stack
-            return self._ask(call)
+        return drive(check(self._policy), self._attempts(token, customer_uuid), time.sleep)
 
+    @clears_locals
     def wait_for_token(
         self,
-        token: str | UUID,
+        token: UUIDLike,
         *,
         timeout: float = 60.0,
-        customer_uuid: str | UUID | None = None,
+        customer_uuid: UUIDLike | None = None,
         poll: PollPolicy = PollPolicy(),
         on_poll: Callable[[PaymentToken], object] | None = None,
     ) -> PaymentToken:
-        """Ask until 3-D Secure has ended, and return the verified or failed token.
+        """Poll until 3-D Secure completes, and return the verified or failed token.
 
-        Two things httpx leaves no way to bound: a name that takes long to resolve, and headers that come byte by byte.
-
-        A look that fails in a way that may pass (network, 429, 500 and up) does not end the wait. An unknown state
-        counts as not ended.
+        A poll that fails with a transient error (network, 429, 500 and above) does not end the wait. An unknown state
+        counts as pending. httpx cannot bound two things: a slow name lookup, and headers that come byte by byte.
 
         Args:
             token: The payment token's UUID.
-            timeout: Seconds for everything: the looks, their retries, and the delays between them.
+            timeout: Seconds for all polls, their retries and the delays between them.
             customer_uuid: The customer's UUID; the gateway does not need it.
-            poll: How long to wait between two looks.
-            on_poll: Called with each answer, for a progress bar. What it raises ends the wait and reaches the caller.
+            poll: How long to wait between two polls.
+            on_poll: Called with each result, for example for a progress bar. An error that it raises ends the wait and
+                reaches the caller.
 
         Raises:
-            StillPendingError: The time is over. Its cause is the last look's error, if that one failed.
+            StillPendingError: The time is over. If the last poll failed, its error is the cause.
             InvalidTokenError: ``token`` or ``customer_uuid`` is not a UUID. Nothing was sent.
-            ConfigurationError: ``timeout`` or ``poll`` is wrong. Nothing was sent.
-            APIError: The gateway refuses, and will refuse again: 400, 401, 403, 404 and other statuses below 500.
-            InvalidResponseError: The gateway's answer is not what the contract says.
+            ConfigurationError: ``timeout``, ``poll`` or ``on_poll`` is wrong. Nothing was sent.
+            APIError: The gateway rejected the request for good: 400, 401, 403, 404 and other statuses below 500.
+            InvalidResponseError: The response breaks the contract.
         """
-        with SEALED:
-            wait = Wait(self._call(Call, token, customer_uuid), timeout, poll, on_poll)
-            del token
-            return Retrying(**wait.loop())(lambda: self._ask(wait.call()))
+        check_wait(timeout, poll, on_poll)
+        steps = wait(self._policy, timeout=timeout, poll=poll, on_poll=on_poll)
+        return drive(steps, self._attempts(token, customer_uuid), time.sleep)
 
+    @clears_locals
     def check_tokens(
-        self, tokens: Iterable[str | UUID], *, concurrency: int = 16, customer_uuid: str | UUID | None = None
-    ) -> Generator[Outcome]:
-        """Ask once for each of many tokens, several at a time, and yield what became of them as they finish.
+        self, tokens: Iterable[UUIDLike], *, concurrency: int = 16, customer_uuid: UUIDLike | None = None
+    ) -> Generator[CheckResult]:
+        """Check many tokens, several at a time, and yield their results as they complete.
 
-        One bad token stops nothing: its outcome has the error. A rate limit slows the whole sweep: nobody asks before
-        the time the gateway gave, and the token is asked for again. Memory is for ``concurrency`` tokens, however many
-        there are. Closing the generator, or dropping it, ends the sweep once the attempts under way are over.
+        A bad token does not stop the batch: its result has the error. All tokens share one rate limit: after a
+        ``Retry-After``, no request is sent before that time, and the token is checked again. Memory stays constant
+        however many tokens there are. Closing or dropping the generator ends the batch after the attempts in flight.
 
         Args:
             tokens: The payment tokens' UUIDs; taken one by one, in the thread that iterates.
-            concurrency: How many to ask for at a time.
+            concurrency: How many to check at a time.
             customer_uuid: The customer's UUID; the gateway does not need it.
 
         Raises:
             ConfigurationError: ``concurrency`` is wrong, ``tokens`` is one token, or the client is closed.
             InvalidTokenError: ``customer_uuid`` is not a UUID.
         """
-        self._check_sweep(tokens, concurrency, customer_uuid)
-        pace = Pace()
+        check_batch(tokens, Iterable, concurrency, customer_uuid)
+        throttle = Throttle()
 
-        def outcome(token: str | UUID) -> Outcome:
+        @clears_locals
+        def check_one(token: UUIDLike) -> CheckResult:
             try:
-                with SEALED:
-                    pace.sleep()
-                    call = self._call(SweptCall, token, customer_uuid, pace=pace)
-                    answer = self._ask(call, sleep=call.sleep)
+                attempt = self._attempts(token, customer_uuid)
+            except InvalidTokenError as error:
+                return check_result(token, error)
+            outcome = drive(attempts(self._policy, throttle=throttle), attempt, throttle.sleep)
+            return check_result(token, outcome.result)
+
+        return in_threads(iter(tokens), check_one, concurrency, throttle)
+
+    def _attempts(self, token: UUIDLike, customer_uuid: UUIDLike | None) -> Callable[[Attempt], Result]:
+        """Check the arguments of a call, and return the function that makes one attempt of it."""
+        uuid, arguments = self._request(token, customer_uuid)
+        pool = self._pools.here()
+
+        def attempt(step: Attempt) -> Result:
+            exchange = SyncExchange(pool, self._auth, self._origin, uuid, step.deadline)
+            # The generated function calls request() and nothing else of its httpx client.
+            api = Client(base_url=self._origin).set_httpx_client(cast("httpx.Client", exchange))
+            try:
+                response: Any = check_payment_token.sync(client=api, **arguments)
             except WonderError as error:
-                return failed(token, error)
-            return Outcome(token_id=str(token), token=answer)
+                error.request_id = exchange.request_id
+                return error
+            return PaymentToken.from_model(response, request_id=exchange.request_id)
 
-        return in_threads(tokens, outcome, concurrency, pace)
-
-    def _ask(self, call: Call, **options: Any) -> PaymentToken:
-        def attempt() -> PaymentToken:
-            with call.attempt() as this:
-                return call.answer(check_payment_token.sync(**call.arguments), this)
-
-        return Retrying(**call.loop(), **options)(attempt)
+        return attempt
 
     def close(self) -> None:
-        """Close the connections. A closed client can't be used again."""
-        self._connections.close()
+        """Close the connections. A closed client cannot be used again."""
+        self._pools.close()
 
     def __enter__(self) -> Self:
         return self
@@ -162,87 +175,87 @@ class WonderClient(BaseClient[httpx.BaseTransport, ProcessConnections]):
         self.close()
 
 
-class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport | Literal["aiohttp"], LoopConnections]):
-    """The same for asyncio: the arguments, the answers and the errors are those of `WonderClient`.
+class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport | Literal["aiohttp"]]):
+    """The client for asyncio: arguments, results and errors are those of `WonderClient`.
 
-    But for ``transport``, which may also be ``"aiohttp"`` (extra ``aiohttp``): with many requests under way it takes
-    some two thirds of the default's time.
+    ``transport`` may also be ``"aiohttp"`` (extra ``aiohttp``): with many requests in flight it needs two thirds of
+    the default's CPU time.
 
-    Several event loops may use it, each with connections of its own. Close it in the last: what is open in another one
-    is closed by that loop, if it still runs.
+    Several event loops may use it, each with its own connections. Close it in the last one: connections of another loop
+    are closed by that loop, if it still runs.
     """
 
-    _transport_type = httpx.AsyncBaseTransport
-    _transport_names = ("aiohttp",)
-    _many_tokens = (Iterable, AsyncIterable)
-    _connections_type = LoopConnections
+    def _open(self, transport: httpx.AsyncBaseTransport | Literal["aiohttp"] | None) -> None:
+        self._pools = LoopPools(self._origin, checked_transport(transport, httpx.AsyncBaseTransport, "aiohttp"))
 
-    def _api(self) -> Client:
-        return Client(base_url=self._origin).set_async_httpx_client(self._connections.here())
+    @clears_locals
+    async def check_token(self, token: UUIDLike, *, customer_uuid: UUIDLike | None = None) -> PaymentToken:
+        """Check a token once; see `WonderClient.check_token`."""
+        return await drive_async(check(self._policy), self._attempts(token, customer_uuid))
 
-    async def check_token(self, token: str | UUID, *, customer_uuid: str | UUID | None = None) -> PaymentToken:
-        """Ask once how far a token is; see `WonderClient.check_token`."""
-        with SEALED:
-            call = self._call(Call, token, customer_uuid)
-            del token
-            return await self._ask(call)
-
+    @clears_locals
     async def wait_for_token(
         self,
-        token: str | UUID,
+        token: UUIDLike,
         *,
-        timeout: float = 60.0,  # noqa: ASYNC109 (one budget for both clients, kept by the looks themselves)
-        customer_uuid: str | UUID | None = None,
+        timeout: float = 60.0,  # noqa: ASYNC109 (one budget for both clients, kept by the polls themselves)
+        customer_uuid: UUIDLike | None = None,
         poll: PollPolicy = PollPolicy(),
         on_poll: Callable[[PaymentToken], object] | None = None,
     ) -> PaymentToken:
-        """Ask until 3-D Secure has ended; see `WonderClient.wait_for_token`."""
-        with SEALED:
-            wait = Wait(self._call(Call, token, customer_uuid), timeout, poll, on_poll)
-            del token
+        """Poll until 3-D Secure completes; see `WonderClient.wait_for_token`."""
+        check_wait(timeout, poll, on_poll)
+        steps = wait(self._policy, timeout=timeout, poll=poll, on_poll=on_poll)
+        return await drive_async(steps, self._attempts(token, customer_uuid))
 
-            async def look() -> PaymentToken:
-                return await self._ask(wait.call())
-
-            return await AsyncRetrying(**wait.loop())(look)
-
+    @clears_locals
     def check_tokens(
         self,
-        tokens: Iterable[str | UUID] | AsyncIterable[str | UUID],
+        tokens: Iterable[UUIDLike] | AsyncIterable[UUIDLike],
         *,
         concurrency: int = 16,
-        customer_uuid: str | UUID | None = None,
-    ) -> AsyncGenerator[Outcome]:
-        """Ask once for each of many tokens; see `WonderClient.check_tokens`.
+        customer_uuid: UUIDLike | None = None,
+    ) -> AsyncGenerator[CheckResult]:
+        """Check many tokens; see `WonderClient.check_tokens`.
 
-        The tokens may come from an async iterable, too. Closing the generator ends the sweep at once: who may leave a
-        loop over it early does so within ``contextlib.aclosing``.
+        ``tokens`` may also be an async iterable. Closing the generator ends the batch at once: if you may exit a loop
+        over it early, wrap it in ``contextlib.aclosing``.
         """
-        self._check_sweep(tokens, concurrency, customer_uuid)
-        pace = Pace()
+        check_batch(tokens, (Iterable, AsyncIterable), concurrency, customer_uuid)
+        throttle = Throttle()
 
-        async def outcome(token: str | UUID) -> Outcome:
+        @clears_locals
+        async def check_one(token: UUIDLike) -> CheckResult:
             try:
-                with SEALED:
-                    await pace.asleep()
-                    call = self._call(SweptCall, token, customer_uuid, pace=pace)
-                    answer = await self._ask(call, sleep=call.asleep)
+                attempt = self._attempts(token, customer_uuid)
+            except InvalidTokenError as error:
+                return check_result(token, error)
+            outcome = await drive_async(attempts(self._policy, throttle=throttle), attempt)
+            return check_result(token, outcome.result)
+
+        # An iterator shows none of its tokens in a crash report.
+        source = tokens if isinstance(tokens, AsyncIterable) else iter(tokens)
+        return in_tasks(source, check_one, concurrency)
+
+    def _attempts(self, token: UUIDLike, customer_uuid: UUIDLike | None) -> Callable[[Attempt], Awaitable[Result]]:
+        uuid, arguments = self._request(token, customer_uuid)
+        pool = self._pools.here()
+
+        async def attempt(step: Attempt) -> Result:
+            exchange = AsyncExchange(pool, self._auth, self._origin, uuid, step.deadline)
+            api = Client(base_url=self._origin).set_async_httpx_client(cast("httpx.AsyncClient", exchange))
+            try:
+                response: Any = await check_payment_token.asyncio(client=api, **arguments)
             except WonderError as error:
-                return failed(token, error)
-            return Outcome(token_id=str(token), token=answer)
+                error.request_id = exchange.request_id
+                return error
+            return PaymentToken.from_model(response, request_id=exchange.request_id)
 
-        return in_tasks(tokens, outcome, concurrency)
-
-    async def _ask(self, call: Call, **options: Any) -> PaymentToken:
-        async def attempt() -> PaymentToken:
-            with call.attempt() as this:
-                return call.answer(await check_payment_token.asyncio(**call.arguments), this)
-
-        return await AsyncRetrying(**call.loop(), **options)(attempt)
+        return attempt
 
     async def aclose(self) -> None:
-        """Close the connections. A closed client can't be used again."""
-        await self._connections.aclose()
+        """Close the connections. A closed client cannot be used again."""
+        await self._pools.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -252,15 +265,15 @@ class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport | Literal["aiohttp"]
 
 
 @cache
-@SEALED
+@clears_locals
 def _default_client() -> WonderClient:
     return WonderClient.from_env()
 
 
-def check_token(token: str | UUID, *, customer_uuid: str | UUID | None = None) -> PaymentToken:
-    """Ask once how far a token is, with one client a process, made from the environment at the first call.
+@clears_locals
+def check_token(token: UUIDLike, *, customer_uuid: UUIDLike | None = None) -> PaymentToken:
+    """Check a token once, with one client for the process that is made from the environment at the first call.
 
-    Takes, returns and raises what `WonderClient.check_token` does; and ConfigurationError, as `WonderClient.from_env`.
+    Takes, returns and raises what `WonderClient.check_token` does; also ConfigurationError, as `WonderClient.from_env`.
     """
-    with SEALED:
-        return _default_client().check_token(token, customer_uuid=customer_uuid)
+    return _default_client().check_token(token, customer_uuid=customer_uuid)

@@ -1,35 +1,30 @@
-"""Where settings come from: arguments, or environment variables. Nothing is guessed, and nothing is sent."""
-
-from __future__ import annotations
+"""Settings: arguments and environment variables become checked values. Nothing is guessed, and nothing is sent."""
 
 import ipaddress
 import re
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from inspect import iscoroutinefunction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import Any, TypedDict, TypeVar, cast
 from uuid import UUID
 
 import httpx
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-from .errors import ConfigurationError, InvalidTokenError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-
-    from .errors import WonderError
-    from .retry import RetryPolicy
+from .errors import ConfigurationError, InvalidTokenError, WonderError
+from .retry import PollPolicy, RetryPolicy, number, whole_number
 
 __all__ = ["Environment", "Settings"]
 
+_T = TypeVar("_T")
+
 LANGUAGES = ("en", "zh-HK", "zh-CN")
 
-# Visible ASCII but for the slash, which parts the fields of the Credential header.
+# Visible ASCII except the slash, which separates the fields of the Credential header.
 _APP_ID = re.compile(r"[!-.0-~]+")
 
-# No more than scheme, host and port; the host is looked at once httpx has put it into ASCII.
+# Scheme, host and port only; the host is checked after httpx has encoded it in ASCII.
 _ORIGIN = re.compile(r"[a-z]+://(\[[^\]/?#@%]+\]|[^/?#@%:\\\s\0-\x1f]+)(:[0-9]{1,5})?/?", re.IGNORECASE)
 
 _HOST = re.compile(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.?")
@@ -71,18 +66,18 @@ class Settings(TypedDict, total=False):
 
 
 def plain_text(value: object) -> str | None:
-    """Return the characters of a text, whatever a subclass shows instead of them; None where it is no text.
+    """Return the characters of a text, also of a subclass that shows others; None if it is not a text.
 
-    The class is asked for, not ``__class__``: lazy texts and mocks tell lies there.
+    ``type()`` decides, not ``__class__``, which lazy texts and mocks fake.
     """
     return str.__str__(cast("str", value)) if issubclass(type(value), str) else None
 
 
 def checked_uuid(name: str, value: object) -> UUID:
-    """Return the UUID, if it is one in its usual form: five groups of hexadecimal digits.
+    """Return the UUID, if it has the usual form: five groups of hexadecimal digits.
 
     Raises:
-        InvalidTokenError: It is not. The message names the argument and does not quote it.
+        InvalidTokenError: It has not. The message names the argument and does not quote it.
     """
     if issubclass(type(value), UUID):
         return cast("UUID", value)
@@ -94,7 +89,7 @@ def checked_uuid(name: str, value: object) -> UUID:
 
 
 def checked_customer(customer_uuid: object) -> str | None:
-    """Return the customer's UUID; None where none is named, which in the contract's path is the literal ``uuid``.
+    """Return the customer's UUID; None if there is none, which in the contract's path is the literal ``uuid``.
 
     Raises:
         InvalidTokenError: It is not a UUID.
@@ -105,10 +100,10 @@ def checked_customer(customer_uuid: object) -> str | None:
 
 
 def checked_app_id(app_id: object) -> str:
-    """Return the app id, if it can stand in the Credential header.
+    """Return the app id, if the Credential header can hold it.
 
     Raises:
-        ConfigurationError: It can't.
+        ConfigurationError: It cannot.
     """
     text = plain_text(app_id)
     if text is None or not _APP_ID.fullmatch(text):
@@ -117,10 +112,10 @@ def checked_app_id(app_id: object) -> str:
 
 
 def checked_language(language: object) -> str | None:
-    """Return the language, if the gateway has it.
+    """Return the language, if the gateway supports it.
 
     Raises:
-        ConfigurationError: It has not.
+        ConfigurationError: It does not.
     """
     text = plain_text(language)
     if language is not None and text not in LANGUAGES:
@@ -128,27 +123,64 @@ def checked_language(language: object) -> str | None:
     return text
 
 
-def checked_listener(name: str, listener: object) -> None:
-    """Check what the caller gave to be called: a plain function, or None.
+def check_callback(name: str, callback: object) -> None:
+    """Check that a callback is a plain function, or None.
 
     Raises:
         ConfigurationError: It is not; the message names the argument.
     """
-    if listener is None:
+    if callback is None:
         return
-    if not callable(listener) or iscoroutinefunction(listener) or iscoroutinefunction(type(listener).__call__):
+    if not callable(callback) or iscoroutinefunction(callback) or iscoroutinefunction(type(callback).__call__):
         raise ConfigurationError(f"{name} must be a plain function: nothing would await an async one.")
 
 
-def resolved_origin(environment: object, base_url: object) -> str:
-    """Return the scheme, host and port of the gateway to talk to.
-
-    Args:
-        environment: An `Environment` or its value; None only where ``base_url`` is given.
-        base_url: What to use instead of the environment's own.
+def checked_transport(transport: _T, kind: type, *names: str) -> _T:
+    """Return the transport if it is of this kind, one of these names, or None.
 
     Raises:
-        ConfigurationError: There is neither; or the URL is not https though its host is not loopback, or it is more
+        ConfigurationError: It is not.
+    """
+    if transport is None or isinstance(transport, kind) or plain_text(transport) in names:
+        return transport
+    expected = ", ".join([f"an httpx.{kind.__name__}", *map(repr, names)])
+    raise ConfigurationError(f"transport must be {expected}, or None.")
+
+
+def check_wait(timeout: object, poll: object, on_poll: object) -> None:
+    """Check the arguments of a wait.
+
+    Raises:
+        ConfigurationError: One is wrong; the message names it.
+    """
+    number("timeout", timeout, above=True)
+    if not isinstance(poll, PollPolicy):
+        raise ConfigurationError("poll must be a PollPolicy.")
+    check_callback("on_poll", on_poll)
+
+
+def check_batch(tokens: object, kinds: Any, concurrency: object, customer_uuid: object) -> None:
+    """Check the arguments of a batch.
+
+    Raises:
+        ConfigurationError: ``tokens`` is no iterable of these kinds, or one token; or ``concurrency`` is out of bounds.
+        InvalidTokenError: ``customer_uuid`` is not a UUID.
+    """
+    if isinstance(tokens, str | bytes) or not isinstance(tokens, kinds):
+        raise ConfigurationError("tokens must be an iterable of tokens, and not one token.")
+    whole_number("concurrency", concurrency, minimum=1, maximum=10_000)
+    checked_customer(customer_uuid)
+
+
+def resolved_origin(environment: object, base_url: object) -> str:
+    """Return the scheme, host and port of the gateway.
+
+    Args:
+        environment: An `Environment` or its value; None only together with ``base_url``.
+        base_url: The URL to use instead of the environment's own.
+
+    Raises:
+        ConfigurationError: There is neither; or the URL is not https although its host is not loopback, or it has more
             than scheme, host and port.
     """
     known = [choice for choice in Environment if choice == plain_text(environment)]
@@ -158,7 +190,7 @@ def resolved_origin(environment: object, base_url: object) -> str:
 
 
 def checked_origin(base_url: object) -> str:
-    """Return the scheme, host and port of a URL, if it has no more than those, and is https or on this machine.
+    """Return the scheme, host and port of a URL, if it has nothing else and is https or on a loopback host.
 
     Raises:
         ConfigurationError: It is anything else.
@@ -166,23 +198,29 @@ def checked_origin(base_url: object) -> str:
     text = str(base_url) if type(base_url) is httpx.URL else plain_text(base_url)
     if text is None or not _ORIGIN.fullmatch(text):
         # A path would be signed, and the proxy that strips it would break the signature.
-        raise ConfigurationError("base_url must be a scheme, a host and maybe a port, and no more.")
+        raise ConfigurationError("base_url must be a scheme, a host and an optional port, and nothing else.")
     try:
         url = httpx.URL(text)
         host = url.host  # reads Punycode, and fails where it is none
         if not _HOST.fullmatch(url.raw_host.decode("ascii")):
             ipaddress.ip_address(host)
     except (httpx.InvalidURL, ValueError):
-        raise ConfigurationError("base_url is not a URL: its host is no name and no address.") from None
+        raise ConfigurationError("base_url is not a URL: its host is neither a name nor an address.") from None
     if url.port is not None and not 0 < url.port < 2**16:
-        raise ConfigurationError("base_url has no port from 1 to 65535.")
+        raise ConfigurationError("base_url must have a port from 1 to 65535.")
     if not (url.scheme == "https" or (url.scheme == "http" and is_loopback(host))):
-        raise ConfigurationError("base_url must be https; plain http is for a loopback host alone.")
-    return str(url).rstrip("/")
+        raise ConfigurationError("base_url must be https; plain http is for a loopback host only.")
+    return origin_of(url)
+
+
+def origin_of(url: httpx.URL) -> str:
+    """Return the scheme, host and port of a URL, without the port if it is the scheme's default."""
+    # Parsed again: httpx drops a default port only if the scheme was in lower case.
+    return str(httpx.URL(f"{url.scheme}://{url.netloc.decode('ascii')}"))
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine, by its name or its address."""
+    """Return whether a host is on the loopback interface, by its name or its address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -190,14 +228,14 @@ def is_loopback(host: str) -> bool:
 
 
 def settings_from(environ: Mapping[str, str], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keyword arguments of a client, from environment variables and what overrides them.
+    """Return the keyword arguments of a client, from environment variables and their overrides.
 
-    An empty variable counts as missing. An override takes the place of its own variable; ``private_key`` takes that of
-    its passphrase, too.
+    An empty variable counts as missing. An override replaces its variable; ``private_key`` also replaces the variable
+    of the passphrase.
 
     Raises:
-        ConfigurationError: Something is missing, and all that is missing is named; two variables contradict each
-            other; the key file can't be read.
+        ConfigurationError: Settings are missing (all are named), two variables contradict each other, or the key file
+            cannot be read.
     """
 
     def variable(name: str) -> str | None:
@@ -227,7 +265,7 @@ def settings_from(environ: Mapping[str, str], overrides: Mapping[str, Any]) -> d
     if missing:
         raise ConfigurationError(f"Set {', '.join(missing)} in the environment.")
     if "private_key" not in overrides:
-        # Many a place that holds variables holds no line breaks.
+        # Many secret stores cannot hold line breaks.
         settings["private_key"] = pem.replace("\\n", "\n") if pem else _content_of(Path(settings["private_key"]))
     return settings
 
@@ -237,4 +275,4 @@ def _content_of(file: Path) -> bytes:
         return file.read_bytes()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a path"
-    raise ConfigurationError(f"WONDER_PRIVATE_KEY_FILE can't be read: {reason}.")
+    raise ConfigurationError(f"WONDER_PRIVATE_KEY_FILE cannot be read: {reason}.")

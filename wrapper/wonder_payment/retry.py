@@ -1,35 +1,31 @@
-"""When to ask again, after a failed attempt and while 3-D Secure lasts: pure decisions, no I/O, no clock."""
-
-from __future__ import annotations
+"""When to retry a failed attempt and when to poll again: pure decisions, no I/O, no clock."""
 
 import random
-from typing import TYPE_CHECKING, Any, Self, cast
+from collections.abc import Callable
+from typing import Any, Self, cast
 
 import attrs
 
 from .errors import APIError, ConfigurationError
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 __all__ = ["PollPolicy", "RetryPolicy"]
 
 
-def number(name: str, value: object, *, least: float = 0.0, most: float = 1e9, above: bool = False) -> None:
-    """Check that ``value`` is a number in the bounds.
+def number(name: str, value: object, *, minimum: float = 0.0, maximum: float = 1e9, above: bool = False) -> None:
+    """Check that ``value`` is a number within the bounds; ``above`` excludes the minimum itself.
 
     Raises:
         ConfigurationError: It is not; the message names the setting.
     """
-    kind = type(value)  # what it says it is, a mock may
-    is_number = issubclass(kind, int | float) and kind is not bool and least <= cast("float", value) <= most
-    if not is_number or (above and value == least):
-        bounds = f"{'above' if above else 'from'} {least:g} up to {most:,.10g}"
+    kind = type(value)  # not __class__, which a mock can fake
+    is_number = issubclass(kind, int | float) and kind is not bool and minimum <= cast("float", value) <= maximum
+    if not is_number or (above and value == minimum):
+        bounds = f"{'above' if above else 'from'} {minimum:g} up to {maximum:,.10g}"
         raise ConfigurationError(f"{name} must be a number {bounds}.")
 
 
 def whole_number(name: str, value: object, **bounds: Any) -> None:
-    """Check that ``value`` is a whole number in the bounds.
+    """Check that ``value`` is a whole number within the bounds.
 
     Raises:
         ConfigurationError: It is not; the message names the setting.
@@ -39,50 +35,50 @@ def whole_number(name: str, value: object, **bounds: Any) -> None:
         raise ConfigurationError(f"{name} must be a whole number.")
 
 
-def _checked(check: Callable[..., None], **bounds: Any) -> Callable[[object, attrs.Attribute[Any], object], None]:
+def _checked(check: Callable[..., None], **bounds: Any) -> Callable[[object, "attrs.Attribute[Any]", object], None]:
     return lambda _instance, attribute, value: check(attribute.name, value, **bounds)
 
 
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
-    """When a failed attempt is repeated.
+    """When a failed attempt is retried.
 
-    Repeated are network errors, timeouts, and the statuses 408, 425, 429 and 500 and up. A check changes nothing at the
-    gateway, so repeating it is safe. The delay before the next attempt is ``backoff_initial`` doubled with each
-    attempt, at most ``backoff_max``, less a random part (the jitter); or what ``Retry-After`` asks for, if that is
-    more. When the delay does not fit into what is left of ``max_elapsed``, the last error is raised at once.
+    Network errors, timeouts and the statuses 408, 425, 429 and 500 and above are retried. A check changes nothing at
+    the gateway, so a retry is safe. The delay before the next attempt is ``backoff_initial`` doubled with each attempt,
+    at most ``backoff_max``, minus a random part (the jitter); or the ``Retry-After`` of the response, if that is
+    longer. If the delay does not fit into the rest of ``max_elapsed``, the last error is raised at once.
 
     Attributes:
-        max_attempts: How often to try in all, at least 1.
+        max_attempts: How many attempts to make in all, at least 1.
         max_elapsed: Seconds for all attempts and the delays between them.
         backoff_initial: Seconds before the second attempt, before jitter.
-        backoff_max: The most seconds of backoff, before jitter.
-        jitter: The share of the backoff that is random, from 0 (none) to 1 ("full jitter": anything between no delay
-            and all of it), which keeps many clients from coming back in step.
+        backoff_max: The longest backoff in seconds, before jitter.
+        jitter: The share of the backoff that is random, from 0 (none) to 1 ("full jitter": anything from no delay to
+            the whole backoff), which keeps many clients from retrying at the same moment.
 
     Raises:
-        ConfigurationError: A value is out of its bounds.
+        ConfigurationError: A value is out of bounds.
     """
 
-    max_attempts: int = attrs.field(default=4, validator=_checked(whole_number, least=1))
+    max_attempts: int = attrs.field(default=4, validator=_checked(whole_number, minimum=1))
     max_elapsed: float = attrs.field(default=30.0, validator=_checked(number, above=True))
     backoff_initial: float = attrs.field(default=0.5, validator=_checked(number))
     backoff_max: float = attrs.field(default=8.0, validator=_checked(number))
-    jitter: float = attrs.field(default=1.0, validator=_checked(number, most=1.0))
+    jitter: float = attrs.field(default=1.0, validator=_checked(number, maximum=1.0))
 
     @classmethod
     def never(cls) -> Self:
-        """Return the policy that makes one attempt and no more."""
+        """Return the policy that makes one attempt and does not retry."""
         return cls(max_attempts=1)
 
     def delay(self, error: BaseException | None, attempt: int) -> float:
         """Return the seconds to wait before the next attempt.
 
         Args:
-            error: What the last attempt ended in.
+            error: The error of the last attempt.
             attempt: The number of the last attempt, from 1.
         """
-        # Past 2 ** 60 the backoff is at its maximum, whatever the exponent; a float has an end.
+        # Past 2 ** 60 the backoff is at its maximum, whatever the exponent; a float overflows at some point.
         backoff = min(self.backoff_max, self.backoff_initial * 2.0 ** min(attempt - 1, 60))
         backoff *= 1 - self.jitter * random.random()  # noqa: S311 (no secret depends on it)
         retry_after = error.retry_after if isinstance(error, APIError) else None
@@ -91,40 +87,35 @@ class RetryPolicy:
 
 @attrs.frozen(kw_only=True)
 class PollPolicy:
-    """How long to wait between two looks at a token whose 3-D Secure has not ended.
+    """How long to wait between two polls of a token while 3-D Secure is pending.
 
-    Many a card holder is waved through within seconds, the others take half a minute to minutes: the delay begins at
-    ``shortest``, grows with the time already waited, and ends at ``longest``. The defaults come from a simulation,
-    ``benchmarks/polling.py``.
+    Many cardholders pass within seconds (frictionless), a challenge takes half a minute to minutes. So the interval
+    begins at ``interval_initial``, grows with the time already waited, and ends at ``interval_max``. The defaults come
+    from a simulation, ``benchmarks/polling.py``.
 
     Attributes:
-        shortest: Seconds between the first two looks, above 0.
-        longest: The most seconds between two looks, at least ``shortest``.
-        growth: Seconds that the delay grows with each second waited.
-        jitter: The share by which a delay is off at random, in either direction, from 0 to less than 1.
+        interval_initial: Seconds between the first two polls, above 0.
+        interval_max: The longest interval in seconds, at least ``interval_initial``.
+        growth: Seconds that the interval grows with each second waited.
+        jitter: The share by which an interval varies at random, in both directions, from 0 to less than 1.
 
     Raises:
-        ConfigurationError: A value is out of its bounds.
+        ConfigurationError: A value is out of bounds.
     """
 
-    shortest: float = attrs.field(default=0.6, validator=_checked(number, above=True))
-    longest: float = 3.0
+    interval_initial: float = attrs.field(default=0.6, validator=_checked(number, above=True))
+    interval_max: float = 3.0
     growth: float = attrs.field(default=0.35, validator=_checked(number))
-    jitter: float = attrs.field(default=0.1, validator=_checked(number, most=0.99))
+    jitter: float = attrs.field(default=0.1, validator=_checked(number, maximum=0.99))
 
     def __attrs_post_init__(self) -> None:
-        number("longest", self.longest, least=self.shortest)
+        number("interval_max", self.interval_max, minimum=self.interval_initial)
 
     def delay(self, elapsed: float) -> float:
-        """Return the seconds until the next look.
+        """Return the seconds until the next poll.
 
         Args:
             elapsed: Seconds waited so far.
         """
-        delay = min(self.longest, self.shortest + self.growth * elapsed)
-        return delay * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311 (no secret depends on it)
-
-
-def describe(error: BaseException | None) -> str:
-    """Return an error in a word or two, for a log line: its status, or else its class."""
-    return f"HTTP {error.status_code}" if isinstance(error, APIError) else type(error).__name__
+        interval = min(self.interval_max, self.interval_initial + self.growth * elapsed)
+        return interval * random.uniform(1 - self.jitter, 1 + self.jitter)  # noqa: S311 (no secret depends on it)

@@ -11,48 +11,34 @@ r"""The signature scheme Wonder-RSA-SHA256, as pure functions and as an httpx.Au
 Source: the vendor's guides and PHP SDK. The tests compare with values computed by that SDK.
 """
 
-from __future__ import annotations
-
 import base64
 import hmac
 import secrets
-import string
 import time
 import uuid
-from typing import TYPE_CHECKING, cast
+from collections.abc import Generator
+from typing import cast
 
 import httpx
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import padding
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from .config import checked_app_id, checked_origin, plain_text
-from .errors import SEALED, ConfigurationError
-from .headers import clock_difference
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator, Iterator
-
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from ._http.response import CLOCK_TOLERANCE, clock_difference
+from ._redact import clears_locals
+from .config import checked_app_id, checked_origin, origin_of, plain_text
+from .errors import ConfigurationError
 
 __all__ = ["SCHEME", "WonderAuth", "load_private_key", "sign", "string_to_sign", "verify"]
 
 SCHEME = "Wonder-RSA-SHA256"
 """The name of the scheme: the last part of a credential."""
 
-_NONCE_LENGTH = 16
-_NONCE_ALPHABET = (string.ascii_letters + string.digits).encode()
-# Each of the 62 characters for as many of the 256 bytes; the 8 bytes left over would favour some, and are taken out.
-_NONCE_TABLE = (_NONCE_ALPHABET * 5)[:256]
-_NONCE_LEFT_OVER = bytes(range(256 - 256 % len(_NONCE_ALPHABET), 256))
 _TIME_FORMAT = "%Y%m%d%H%M%S"
 
-# Below this a difference between the clocks is not why a signature was refused: the gateway allows 30 minutes.
-CLOCK_TOLERANCE = 300.0
-
-_REFUSED = frozenset({401, 403})
+_REJECTED = frozenset({401, 403})
 
 
 def string_to_sign(credential: str, nonce: str, method: str, uri: str, body: bytes | None) -> str:
@@ -85,18 +71,11 @@ def sign(private_key: RSAPrivateKey, string_to_sign: str) -> str:
 
 
 def verify(
-    public_key: RSAPublicKey,
-    signature: str,
-    *,
-    credential: str,
-    nonce: str,
-    method: str,
-    uri: str,
-    body: bytes | None,
+    public_key: RSAPublicKey, signature: str, *, credential: str, nonce: str, method: str, uri: str, body: bytes | None
 ) -> bool:
-    """Tell whether ``signature`` is what the owner of the key's private half sends with this request.
+    """Return whether the owner of the private key signed this request; False also for a malformed argument.
 
-    The arguments are those of `string_to_sign`; nothing is raised for a malformed one, the answer is False.
+    The arguments are those of `string_to_sign`.
     """
     try:
         expected = string_to_sign(credential, nonce, method, uri, body)
@@ -106,18 +85,18 @@ def verify(
     return True
 
 
-@SEALED
+@clears_locals
 def load_private_key(key: str | bytes | RSAPrivateKey, passphrase: str | bytes | None = None) -> RSAPrivateKey:
     """Return the RSA private key in a PEM.
 
-    Parsing and checking takes some 40 ms: do it once.
+    Parsing and checking a key takes some 40 ms: do it once.
 
     Args:
         key: A PEM, PKCS#1 or PKCS#8, encrypted or not; or the key itself, which is returned as it is.
-        passphrase: What the PEM is encrypted with; None when it is not.
+        passphrase: The passphrase of an encrypted PEM; None if it is not encrypted.
 
     Raises:
-        ConfigurationError: It is anything else. The message says what was wrong and quotes nothing of it.
+        ConfigurationError: It is anything else. The message says what is wrong and quotes nothing of the key.
     """
     pem, password = _bytes(key), _bytes(passphrase)
     if passphrase is not None and password is None:
@@ -132,15 +111,15 @@ def load_private_key(key: str | bytes | RSAPrivateKey, passphrase: str | bytes |
         try:
             loaded = load_pem_private_key(pem.strip(), password or None)
         except TypeError:
-            problem = "is not encrypted: give no passphrase" if password else "is encrypted: give its passphrase"
+            problem = "is not encrypted: omit the passphrase" if password else "is encrypted: a passphrase is required"
         except (ValueError, UnsupportedAlgorithm):
-            problem = "can't be read: " + ("the passphrase is wrong, or " if password else "") + "it is damaged"
+            problem = "cannot be read: " + ("the passphrase is wrong, or " if password else "") + "it is damaged"
     if isinstance(loaded, RSAPrivateKey):
         return loaded
-    # Raised out here so that the library's own error, which may quote its input, does not come along as the context.
-    problem = problem or f"is not RSA but {type(loaded).__name__.removesuffix('PrivateKey')}"
-    made_by = "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048"
-    raise ConfigurationError(f"The private key {problem}. Wanted is what `{made_by}` makes.")
+    # Raised out here, so that its context is not the library's own error, which may quote its input.
+    problem = problem or f"is {type(loaded).__name__.removesuffix('PrivateKey')}, not RSA"
+    command = "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048"
+    raise ConfigurationError(f"The private key {problem}. Expected an RSA private key. Create one with `{command}`.")
 
 
 def _bytes(value: object) -> bytes | None:
@@ -151,13 +130,13 @@ def _bytes(value: object) -> bytes | None:
 
 
 def _problem_with(pem: bytes) -> str | None:
-    """Tell what keeps a text from being the PEM of a private key, as far as its first line shows."""
+    """Return why a text is not the PEM of a private key, as far as its first line shows; None if it may be one."""
     if b"-----BEGIN " not in pem:
-        return "is no PEM: it has no line `-----BEGIN … PRIVATE KEY-----`"
+        return "is not a PEM: the line `-----BEGIN … PRIVATE KEY-----` is missing"
     for label, problem in {
-        b"PUBLIC KEY": "is a public key: give its private half",
-        b"CERTIFICATE": "is a certificate: give the private key it belongs to",
-        b"OPENSSH PRIVATE KEY": "is in OpenSSH's own format: convert it with `ssh-keygen -p -m PEM`",
+        b"PUBLIC KEY": "is a public key: use its private half",
+        b"CERTIFICATE": "is a certificate: use its private key",
+        b"OPENSSH PRIVATE KEY": "is in the OpenSSH format: convert it with `ssh-keygen -p -m PEM`",
     }.items():
         if label + b"-----" in pem.split(b"-----BEGIN ", 1)[1].split(b"\n", 1)[0]:
             return problem
@@ -166,28 +145,26 @@ def _problem_with(pem: bytes) -> str | None:
 
 def new_nonce() -> str:
     """Return 16 random alphanumeric characters from the system's secure source."""
-    # Of three times as many bytes, never so many are taken out that too few are left.
-    characters = secrets.token_bytes(3 * _NONCE_LENGTH).translate(_NONCE_TABLE, _NONCE_LEFT_OVER)
-    return characters[:_NONCE_LENGTH].decode()
+    return secrets.token_hex(8)
 
 
 class WonderAuth(httpx.Auth):
-    """Signs each request, for any httpx client.
+    """Signs each request of any httpx client.
 
-    Every attempt gets a new nonce, the time, a new X-Request-ID and its signature, over the exact bytes sent. When the
-    gateway refuses a request (401, 403) and its clock is more than 5 minutes off the time that was signed, the request
-    is signed once more with the gateway's time, and so are the ones after it.
+    Every request gets a new nonce, the time, a new X-Request-ID and a signature over the exact bytes sent. If the
+    gateway rejects a request (401, 403), and its clock differs from the signed time by more than 5 minutes, the request
+    is signed once more with the gateway's time. If that succeeds, later requests are signed with its time, too.
 
-    Leave ``follow_redirects`` off in a client that uses it: httpx follows below its auth, and takes the signed headers
-    along to wherever the answer points.
+    Leave ``follow_redirects`` off in a client that uses it: httpx would send the signed headers to any host that a
+    redirect points to.
 
     Args:
-        app_id: What the vendor answered when the public key was uploaded.
+        app_id: The app id that the vendor gave you for your public key.
         private_key: A PEM that is not encrypted, or the key itself.
         origin: The only scheme, host and port to sign for, such as ``https://gateway.wonder.today``.
 
     Raises:
-        ConfigurationError: An argument is wrong; later, the request is for another origin.
+        ConfigurationError: An argument is wrong; or, for a request, its origin is another one.
     """
 
     requires_request_body = True
@@ -195,31 +172,29 @@ class WonderAuth(httpx.Auth):
     def __init__(self, app_id: str, private_key: str | bytes | RSAPrivateKey, *, origin: str | httpx.URL) -> None:
         self._app_id = checked_app_id(app_id)
         self._private_key = load_private_key(private_key)
-        self._origin = _origin(httpx.URL(checked_origin(str(origin))))
-        # Seconds the gateway's clock is ahead of ours. One float, set at once: no lock needed.
+        self._origin = checked_origin(str(origin))
+        # Seconds by which the gateway's clock is ahead of ours. A float is set at once, so it needs no lock.
         self._clock_offset = 0.0
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Sign, and sign once more when only the clock was wrong. Called by httpx."""
+        """Sign the request, and once more if only its time was wrong. Called by httpx."""
         signed_time = time.time() + self._clock_offset
         self._sign(request, signed_time)
         response = yield request
-        if response.status_code in _REFUSED:
+        if response.status_code in _REJECTED:
             difference = clock_difference(response.headers.get("Date"), now=signed_time)
             if abs(difference) > CLOCK_TOLERANCE:
                 gateway_time = signed_time + difference
                 offset = gateway_time - time.time()
                 self._sign(request, gateway_time)
-                # httpx reads a refused answer to its end before it goes on, whatever its size and its pace.
-                response.stream = _Unread(response.stream)
                 response = yield request
-                # What is refused again was not refused for its time: somebody else's Date is not to be kept.
-                if response.status_code not in _REFUSED:
+                # A request that is rejected again was not rejected for its time: do not keep a wrong Date.
+                if response.status_code not in _REJECTED:
                     self._clock_offset = offset
 
     def _sign(self, request: httpx.Request, signed_time: float) -> None:
-        if _origin(request.url) != self._origin:
-            raise ConfigurationError("This request is for another origin than the one to sign for; it was not signed.")
+        if origin_of(request.url) != self._origin:
+            raise ConfigurationError(f"This request was not signed: its origin is not {self._origin}.")
         credential = f"{self._app_id}/{time.strftime(_TIME_FORMAT, time.gmtime(signed_time))}/{SCHEME}"
         nonce = new_nonce()
         digest = string_to_sign(
@@ -229,31 +204,3 @@ class WonderAuth(httpx.Auth):
         request.headers["Nonce"] = nonce
         request.headers["Signature"] = sign(self._private_key, digest)
         request.headers["X-Request-ID"] = str(uuid.uuid4())
-
-
-class _Unread(httpx.SyncByteStream, httpx.AsyncByteStream):
-    """The body of an answer that nobody reads: empty, and closed like the one it stands for."""
-
-    def __init__(self, stream: httpx.SyncByteStream | httpx.AsyncByteStream) -> None:
-        self._stream = stream
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(())
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        nothing: tuple[bytes, ...] = ()
-        for chunk in nothing:
-            yield chunk
-
-    def close(self) -> None:
-        if isinstance(self._stream, httpx.SyncByteStream):
-            self._stream.close()
-
-    async def aclose(self) -> None:
-        if isinstance(self._stream, httpx.AsyncByteStream):
-            await self._stream.aclose()
-
-
-def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    port = {"http": 80, "https": 443}.get(url.scheme) if url.port is None else url.port
-    return url.scheme, url.host, port

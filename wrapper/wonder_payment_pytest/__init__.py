@@ -1,19 +1,18 @@
-"""The pytest plugin: a simulated gateway as the fixture ``wonder_gateway`` (extra: ``simulator``).
+"""The pytest plugin: a local simulator as the fixture ``wonder_gateway`` (extra: ``simulator``).
 
-A package of its own, because pytest imports every plugin that is installed: this one costs nothing until it is asked
-for, and breaks nothing where the extra is missing.
+pytest imports every installed plugin. This one is a package of its own, so that it costs nothing until a test uses the
+fixture, and breaks nothing if the extra is missing.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from wonder_payment.simulator import SimulatedGateway
+else:
+    SimulatedGateway = Any  # importing the class would load the whole package into every test run
 
 __all__ = ["wonder_gateway"]
 
@@ -21,11 +20,11 @@ __all__ = ["wonder_gateway"]
 @pytest.fixture(scope="session")
 def _running_wonder_gateway() -> Iterator[SimulatedGateway]:  # pyright: ignore[reportUnusedFunction]  # pytest's
     try:
-        from wonder_payment.simulator import SimulatedGateway  # noqa: PLC0415 (not before it is asked for)
+        from wonder_payment.simulator import SimulatedGateway as Gateway  # noqa: PLC0415 (only when a test uses it)
     except ModuleNotFoundError as error:
         missing = str(error)
     else:
-        with SimulatedGateway() as gateway:
+        with Gateway() as gateway:
             yield gateway
         return
     pytest.fail(
@@ -35,6 +34,6 @@ def _running_wonder_gateway() -> Iterator[SimulatedGateway]:  # pyright: ignore[
 
 @pytest.fixture
 def wonder_gateway(_running_wonder_gateway: SimulatedGateway) -> SimulatedGateway:
-    """Give a test a local Wonder gateway that checks signatures and plays 3-D Secure, as new."""
+    """Return a local simulator of the gateway, the same one in all tests, reset before each."""
     _running_wonder_gateway.reset()
     return _running_wonder_gateway

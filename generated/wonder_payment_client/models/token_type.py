@@ -2,9 +2,9 @@ from enum import StrEnum
 
 
 class TokenType(StrEnum):
-    ALIPAYAUTODEBIT = "AlipayAutoDebit"
-    CREDITCARD = "CreditCard"
-    WECHATPAYAUTODEBIT = "WechatPayAutoDebit"
+    ALIPAY_AUTO_DEBIT = "AlipayAutoDebit"
+    CREDIT_CARD = "CreditCard"
+    WECHAT_PAY_AUTO_DEBIT = "WechatPayAutoDebit"
 
     def __str__(self) -> str:
         return str(self.value)

@@ -1,18 +1,18 @@
-"""A local Wonder gateway to try things on: it checks signatures and plays 3-D Secure (extra: ``simulator``)."""
+"""A local simulator of the Wonder gateway that verifies signatures and plays 3-D Secure (extra: ``simulator``)."""
 
-from .app import SimulatedRequest
 from .faults import Fault
 from .server import SimulatedGateway
-from .tokens import WELL_KNOWN, SimulatedToken, WellKnown
-from .verification import Refusal, Verdict
+from .state import SimulatedRequest
+from .tokens import TEST_TOKENS, SimulatedToken, TestToken
+from .verification import Rejection, Verdict
 
 __all__ = [
-    "WELL_KNOWN",
+    "TEST_TOKENS",
     "Fault",
-    "Refusal",
+    "Rejection",
     "SimulatedGateway",
     "SimulatedRequest",
     "SimulatedToken",
+    "TestToken",
     "Verdict",
-    "WellKnown",
 ]

@@ -1,26 +1,26 @@
 "use strict";
-const main = document.querySelector("main"), trouble = document.querySelector("#trouble");
+const main = document.querySelector("main"), problem = document.querySelector("#problem");
 let shown = main.innerHTML, latest = 0;
 
-function isInSight(element) {
+function isVisible(element) {
   const { top, bottom } = element.getBoundingClientRect();
   return bottom > 0 && top < innerHeight;
 }
 
-// Puts what the page's main part is now in place of what it was, so that the reader notices nothing but the news.
+// Replaces the main part of the page. Focus, open details and the scroll position stay.
 function show(html) {
   const fresh = new DOMParser().parseFromString(html, "text/html").querySelector("main");
   if (fresh.innerHTML === shown) return;
   const focused = document.activeElement.id || document.activeElement.parentElement?.id;
   const opened = [...main.querySelectorAll("details[open]")].map((element) => element.id);
-  // News must not move what is being read: what is open and in sight stays where it is, or else the first in sight.
-  const anchor = [...main.querySelectorAll("details[open]"), ...main.querySelectorAll("[id]")].find(isInSight);
+  // New rows must not move what is being read: keep the first open details in place, or the first visible row.
+  const anchor = [...main.querySelectorAll("details[open]"), ...main.querySelectorAll("[id]")].find(isVisible);
   const place = anchor?.getBoundingClientRect().top;
   shown = fresh.innerHTML;
   main.replaceChildren(...fresh.childNodes);
   for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
-  const again = focused && document.getElementById(focused);
-  (again?.querySelector(":scope > summary") ?? again)?.focus({ preventScroll: true });
+  const focus = focused && document.getElementById(focused);
+  (focus?.querySelector(":scope > summary") ?? focus)?.focus({ preventScroll: true });
   const kept = anchor && document.getElementById(anchor.id);
   if (kept) scrollBy(0, kept.getBoundingClientRect().top - place);
 }
@@ -28,26 +28,26 @@ function show(html) {
 async function load(address, options) {
   const turn = ++latest;
   try {
-    const answer = await fetch(address, options), text = await answer.text();
+    const response = await fetch(address, options), text = await response.text();
     if (turn !== latest) return;
-    trouble.textContent = answer.ok ? "" : text;
-    if (answer.ok) show(text);
+    problem.textContent = response.ok ? "" : text;
+    if (response.ok) show(text);
   } catch {
-    trouble.textContent = "The gateway does not answer: it has ended, or is about to come back.";
+    problem.textContent = "The simulator does not respond: it has stopped or is restarting.";
   }
 }
 
-// Not while a button is held down, whose press would be lost, nor while a text is selected to be copied.
+// A refresh would lose the press of a button that is held down, and the selection of a text to copy.
 const inUse = () => document.hidden || main.querySelector(":active") || !getSelection().isCollapsed;
 const refresh = async () => { if (!inUse()) await load("/"); };
 
-document.querySelector("#fresh").textContent = "The page refreshes by itself.";
+document.querySelector("#fresh").textContent = "The page updates automatically.";
 document.addEventListener("visibilitychange", refresh);
 document.addEventListener("submit", (event) => {
   event.preventDefault();
   load(event.target.action, { method: "POST" });
 });
-(async function again() {
+(async function refreshRegularly() {
   await refresh();
-  setTimeout(again, 1000);
+  setTimeout(refreshRegularly, 1000);
 })();

@@ -1,6 +1,4 @@
-"""The gateway's page for people: its tokens, with buttons to end 3-D Secure, and the last requests."""
-
-from __future__ import annotations
+"""The simulator's page: its tokens, with buttons that complete 3-D Secure, and the last requests."""
 
 import base64
 import math
@@ -8,30 +6,26 @@ from datetime import UTC, datetime, timedelta
 from email.utils import formatdate
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from wonder_payment.token import TokenState
+from wonder_payment.models import TokenState
 
-from .tokens import WELL_KNOWN
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-
-    from .app import GatewayState
+from .state import SimulatorState
+from .tokens import TEST_TOKENS
 
 __all__ = ["page_routes"]
 
-_MOST_REQUESTS = 50
-_MOST_TOKENS = 200
+_MAX_REQUESTS = 50
+_MAX_TOKENS = 200
 
-# A page of another site whose name resolves to this machine is of the same origin for a browser: only Host tells.
+# A site whose name resolves to this machine has the same origin for a browser: only the Host header differs.
 _ON_THIS_MACHINE = Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])
 
 _STYLE, _SCRIPT = (Path(__file__).with_name(name).read_text("utf-8") for name in ("page.css", "page.js"))
@@ -41,33 +35,33 @@ def _content_source(content: str) -> str:
     return f"'sha256-{base64.b64encode(sha256(content.encode()).digest()).decode()}'"
 
 
-# What escaping might let through would find nothing that runs it, and no other site can put its page over the buttons.
+# If escaping fails, nothing runs the markup; and no other site can put this page into a frame.
 _CONTENT_POLICY = (
     f"default-src 'none'; script-src {_content_source(_SCRIPT)}; style-src {_content_source(_STYLE)}; img-src data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
 
-def page_routes(state: GatewayState) -> list[Route]:
-    """Return the routes of the page and of its buttons, for a browser on this machine alone."""
+def page_routes(state: SimulatorState) -> list[Route]:
+    """Return the routes of the page and its buttons, which accept only browsers on this machine."""
 
     async def page(request: Request) -> Response:
-        behaviours = {known.token: known.behaviour for known in WELL_KNOWN}
+        behaviours = {test.token: test.behaviour for test in TEST_TOKENS}
         with state.lock:
-            known = [state.tokens[token] for token in behaviours]
+            test_tokens = [state.tokens[token] for token in behaviours]
             added = [token for token in state.tokens.values() if token.token not in behaviours]
-            requests = list(state.requests)[-_MOST_REQUESTS:]
+            requests = list(state.requests)[-_MAX_REQUESTS:]
         content = _TEMPLATE.render(
-            added=added[: -_MOST_TOKENS - 1 : -1],
+            added=added[: -_MAX_TOKENS - 1 : -1],
             app_id=state.verifier.app_id,
             base_url=str(request.base_url).rstrip("/"),
             behaviours=behaviours,
             clock_offset=state.clock_offset,
-            hidden=max(len(added) - _MOST_TOKENS, 0),
-            known=known,
+            hidden=max(len(added) - _MAX_TOKENS, 0),
             requests=requests[::-1],
             script=_SCRIPT,
             style=_STYLE,
+            test_tokens=test_tokens,
         )
         headers = {"Cache-Control": "no-store", "Content-Security-Policy": _CONTENT_POLICY}
         return HTMLResponse(content, headers=headers | {"Date": formatdate(state.now(), usegmt=True)})
@@ -78,12 +72,12 @@ def page_routes(state: GatewayState) -> list[Route]:
     async def decline(request: Request) -> Response:
         return settle(request, TokenState.FAILED)
 
-    def settle(request: Request, end: TokenState) -> Response:
-        _refuse_other_sites(request)
+    def settle(request: Request, result: TokenState) -> Response:
+        _reject_other_sites(request)
         token = state.tokens.get(str(request.path_params["token"]))
         if token is None:
-            raise HTTPException(404, "This gateway has no such payment token.")
-        token.settle(end)
+            raise HTTPException(404, "The simulator has no such payment token.")
+        token.settle(result)
         return RedirectResponse("/", status_code=303)
 
     return [
@@ -93,16 +87,16 @@ def page_routes(state: GatewayState) -> list[Route]:
     ]
 
 
-def _refuse_other_sites(request: Request) -> None:
-    """Refuse what a page of another site, or of another port, makes a browser send. Programs send neither header."""
+def _reject_other_sites(request: Request) -> None:
+    """Reject a request that another site or another port makes a browser send. Programs send neither header."""
     origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
     own_origin = f"{request.url.scheme}://{request.url.netloc}"
     if origin not in (None, own_origin) or site not in (None, "same-origin", "none"):
-        raise HTTPException(403, "Only this gateway's own page may do that.")
+        raise HTTPException(403, "Only the simulator's own page may do that.")
 
 
 def _visible(text: str | bytes) -> str:
-    r"""Return a text with all that would not be seen in it as an escape: ``\n``, ``\xa0``, ``\u200b``."""
+    r"""Return a text with its invisible characters as escapes: ``\n``, ``\xa0``, ``\u200b``."""
     if isinstance(text, bytes):
         text = text.decode(errors="backslashreplace")
     return "".join(
@@ -115,10 +109,10 @@ def _utc(unix_time: float) -> datetime:
 
 
 def _difference(seconds: float) -> str:
-    """Return a difference between two clocks in words, the request's against the gateway's."""
+    """Return in words by how much a clock is ahead or behind."""
     if not math.isfinite(seconds):
-        return "no time"
-    # A request's time has no fraction: both are compared as they are shown, in whole seconds.
+        return "not a time"
+    # A request's time has whole seconds: round, so that the difference fits the two times shown.
     whole = timedelta(seconds=abs(math.ceil(seconds)))
     spelled = f" ({whole})" if whole >= timedelta(minutes=1) else ""
     if not whole:

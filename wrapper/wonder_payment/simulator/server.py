@@ -1,10 +1,12 @@
-"""A simulated gateway that runs: a real server on a loopback port, in a thread."""
+"""A running simulator: a real HTTP server on a loopback port, in a thread."""
 
-from __future__ import annotations
-
+import asyncio
 import socket
 import threading
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from types import TracebackType
+from typing import Any, Self
 from uuid import UUID, uuid4
 
 import uvicorn
@@ -12,78 +14,64 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generat
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from wonder_payment.client import AsyncWonderClient, WonderClient
-from wonder_payment.token import TokenState, TokenType
+from wonder_payment.models import TokenState, TokenType
 
-from .app import GatewayState, SimulatedRequest, application
-from .faults import ConnectionProtocol, Fault
+from .app import application
+from .connections import ConnectionProtocol
+from .faults import Fault
+from .state import SimulatedRequest, SimulatorState
 from .tokens import SAMPLE_CARD, SimulatedToken
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from types import TracebackType
 
 __all__ = ["SimulatedGateway"]
 
 
 class SimulatedGateway:
-    """A local gateway that checks signatures and plays 3-D Secure. A context manager: it answers once entered.
+    """A local simulator of the gateway that verifies signatures and plays 3-D Secure.
+
+    A context manager: it serves requests inside the ``with`` block. Threads may share it.
 
     Args:
-        port: The port on 127.0.0.1; 0 for any that is free.
-        app_id: The only app it knows; a random UUID when not given.
-        private_key: The key its clients sign with; a throw-away of 2048 bits when not given.
+        port: The port on 127.0.0.1; 0 for any free port.
+        app_id: The only app id that is accepted; a random UUID by default.
+        private_key: The key that its clients sign with; a new 2048-bit key by default.
+
+    Raises:
+        OSError: On entering the ``with`` block, if the port is not free.
     """
 
     def __init__(self, *, port: int = 0, app_id: str | None = None, private_key: RSAPrivateKey | None = None) -> None:
         self.app_id = app_id or str(uuid4())
         self.private_key = private_key or generate_private_key(public_exponent=65537, key_size=2048)
-        self._state = GatewayState(self.app_id, self.private_key.public_key())
+        self._state = SimulatorState(self.app_id, self.private_key.public_key())
         self._port = port
-        self._server: uvicorn.Server | None = None
-        self._thread: threading.Thread | None = None
+        self._running: _Server | None = None
 
     def __enter__(self) -> Self:
-        # asyncio turns Nagle's delay off where it sees that the protocol is TCP, which create_server() leaves unsaid.
+        # asyncio disables Nagle's delay only if the socket names TCP, which socket.create_server() does not.
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self._port))
-        # From here on who connects before the thread runs waits in the socket's queue.
+        # A client that connects before the thread runs waits in the socket's queue.
         listener.listen(1024)
         self._port = listener.getsockname()[1]
-        config = uvicorn.Config(
-            application(self._state),
-            http=ConnectionProtocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="critical",
-            access_log=False,
-            date_header=False,
-            server_header=False,
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(
-            target=self._server.run, args=([listener],), name="simulated-gateway", daemon=True
-        )
-        self._thread.start()
+        self._running = _Server(self._state, listener)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._server and self._thread:
-            # Not waiting for answers that a fault holds back.
-            self._server.should_exit = self._server.force_exit = True
-            self._thread.join()
+        if self._running:
+            self._running.stop()
+            self._running = None
 
     @property
     def base_url(self) -> str:
-        """Where it answers."""
+        """The scheme, host and port."""
         return f"http://127.0.0.1:{self._port}"
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment variables of a service that is to talk to it, for ``from_env``."""
+        """The environment variables for a service that calls ``from_env``. They include the private key."""
         pem = self.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
         return {
             "WONDER_APP_ID": self.app_id,
@@ -93,12 +81,12 @@ class SimulatedGateway:
 
     @property
     def requests(self) -> list[SimulatedRequest]:
-        """The last 10,000 requests that came in, oldest first."""
+        """The last 10,000 requests, oldest first."""
         return list(self._state.requests)
 
     @property
     def clock_offset(self) -> float:
-        """Seconds this gateway's clock is ahead of the machine's; may be set."""
+        """Seconds by which the simulator's clock is ahead of the machine's; may be set."""
         return self._state.clock_offset
 
     @clock_offset.setter
@@ -106,11 +94,18 @@ class SimulatedGateway:
         self._state.clock_offset = seconds
 
     def client(self, **settings: Any) -> WonderClient:
-        """Return a client of this gateway; the settings are those of `WonderClient`."""
+        """Return a client for this simulator.
+
+        Args:
+            settings: Arguments of `WonderClient`, each instead of the simulator's own.
+
+        Raises:
+            ConfigurationError: A setting is wrong.
+        """
         return WonderClient(**self._settings(settings))
 
     def async_client(self, **settings: Any) -> AsyncWonderClient:
-        """Return an asyncio client of this gateway; the settings are those of `AsyncWonderClient`."""
+        """Return an asyncio client for this simulator; see `client`."""
         return AsyncWonderClient(**self._settings(settings))
 
     def _settings(self, settings: dict[str, Any]) -> dict[str, Any]:
@@ -118,8 +113,15 @@ class SimulatedGateway:
         return own | settings
 
     def reset(self) -> None:
-        """Forget all that came in, was made, or was to go wrong; only the address, the app and its key stay."""
-        self._state.reset()
+        """Return to the initial state: the test tokens, no requests, no faults, the machine's time.
+
+        Open connections are dropped, so a request that was sent before has no effect after it. The address, the app id
+        and the key stay.
+        """
+        if self._running:
+            self._running.reset()
+        else:
+            self._state.reset()
 
     def add_token(
         self,
@@ -131,18 +133,19 @@ class SimulatedGateway:
         error_message: str | None = None,
         after: float | None = None,
     ) -> str:
-        """Make a payment token and return its UUID.
+        """Add a payment token and return its UUID.
 
         Args:
-            states: Its state at the first look, the second, and so on; the last one stays.
+            states: Its state at the first poll, the second, and so on; the last one stays.
             token_type: What is stored.
-            card: The card in the answer; None is sent as null.
-            error_code: What is sent with a failed state.
-            error_message: What is sent with a failed state.
-            after: Seconds until which it is pending, whatever the number of looks; then it is in its last state.
+            card: The card in the response; None is sent as null.
+            error_code: The ``error_code`` of a failed token; None sends a sample.
+            error_message: The ``error_msg`` of a failed token; None sends a sample.
+            after: Seconds for which it is pending, however often it is polled; then it is in its last state. None
+                counts polls instead.
 
         Raises:
-            ValueError: There is no state.
+            ValueError: ``states`` is empty or not a list of texts.
         """
         token = SimulatedToken(
             states=states,
@@ -157,19 +160,35 @@ class SimulatedGateway:
         return token.token
 
     def approve(self, token: str | UUID) -> None:
-        """Let the card holder pass 3-D Secure."""
+        """Complete 3-D Secure: the cardholder passes, and the token is verified.
+
+        Raises:
+            ValueError: The simulator has no such token.
+        """
         self._token(token).settle(TokenState.SUCCESS)
 
     def decline(self, token: str | UUID, *, error_code: str | None = None, error_message: str | None = None) -> None:
-        """Let the card holder fail 3-D Secure."""
+        """Complete 3-D Secure: the cardholder fails, and so does the token.
+
+        Args:
+            token: The token's UUID.
+            error_code: The ``error_code`` of the response; None sends a sample.
+            error_message: The ``error_msg`` of the response; None sends a sample.
+
+        Raises:
+            ValueError: The simulator has no such token.
+        """
         self._token(token).settle(TokenState.FAILED, error_code, error_message)
 
     def inject(self, fault: Fault, *, token: str | UUID | None = None) -> None:
-        """Let something go wrong with the next requests, as often as the fault says.
+        """Apply a fault to the next requests, ``fault.times`` of them. Faults are applied in turn.
 
         Args:
             fault: What goes wrong.
-            token: The only token it happens to; None for all.
+            token: The only token whose requests it applies to; None for all requests.
+
+        Raises:
+            ValueError: The simulator has no such token.
         """
         with self._state.lock:
             if token is None:
@@ -181,5 +200,58 @@ class SimulatedGateway:
         with self._state.lock:
             known = self._state.tokens.get(str(token).lower())
         if known is None:
-            raise ValueError(f"this gateway has no token {token}; add_token() makes one")
+            raise ValueError(f"the simulator has no token {token}; add_token() adds one")
         return known
+
+
+class _Server:
+    """uvicorn in a thread of its own."""
+
+    def __init__(self, state: SimulatorState, listener: socket.socket) -> None:
+        self._state = state
+        self._address: tuple[str, int] = listener.getsockname()
+        self._uvicorn = uvicorn.Server(
+            uvicorn.Config(
+                application(state),
+                http=ConnectionProtocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                log_level="critical",
+                access_log=False,
+                date_header=False,
+                server_header=False,
+            )
+        )
+        self._loop: Future[asyncio.AbstractEventLoop] = Future()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve(listener)), name="simulated-gateway", daemon=True
+        )
+        self._thread.start()
+
+    async def _serve(self, listener: socket.socket) -> None:
+        self._loop.set_result(asyncio.get_running_loop())
+        await self._uvicorn.serve([listener])
+
+    def stop(self) -> None:
+        # Without waiting for responses that a fault delays.
+        self._uvicorn.should_exit = self._uvicorn.force_exit = True
+        self._thread.join()
+
+    def reset(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._reset(), self._loop.result()).result()
+
+    async def _reset(self) -> None:
+        # Connections are accepted in order: when this one gets its response, all older ones have been accepted.
+        reader, writer = await asyncio.open_connection(*self._address)
+        writer.write(b"GET /nothing HTTP/1.0\r\n\r\n")
+        await reader.read()
+        writer.close()
+        server = self._uvicorn.server_state
+        for connection in server.connections:
+            connection.transport.abort()
+        for task in server.tasks:
+            task.cancel()
+        self._state.reset()
+        # asyncio closes the sockets in the loop's next cycle, and only then do clients see that they need new ones.
+        await asyncio.sleep(0)

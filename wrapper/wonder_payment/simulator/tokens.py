@@ -1,23 +1,18 @@
-"""The tokens a simulated gateway holds, and how 3-D Secure goes for each."""
-
-from __future__ import annotations
+"""The tokens of a simulator, and how 3-D Secure goes for each."""
 
 import math
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
 from uuid import UUID, uuid4
 
 import attrs
 
-from wonder_payment.token import TokenState, TokenType
+from wonder_payment.models import TokenState, TokenType
 
 from .faults import Fault
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = ["SAMPLE_CARD", "WELL_KNOWN", "SimulatedToken", "WellKnown"]
+__all__ = ["SAMPLE_CARD", "TEST_TOKENS", "SimulatedToken", "TestToken"]
 
 SAMPLE_CARD: Mapping[str, str | None] = {
     "number": "411111******1111",
@@ -28,8 +23,8 @@ SAMPLE_CARD: Mapping[str, str | None] = {
     "billing_currency": "HKD",
 }
 
-# As an issuer's refusal looks in the answer; invented, like every code of the simulator.
-SAMPLE_ERROR = ("SIM_3DS_DECLINED", "The simulated card holder did not pass 3-D Secure.")
+# Invented, like every code of the simulator: the vendor documents none.
+SAMPLE_ERROR = ("SIM_3DS_DECLINED", "The simulated cardholder did not pass 3-D Secure.")
 
 
 def _states(states: Sequence[str]) -> tuple[str, ...]:
@@ -45,17 +40,23 @@ def _states(states: Sequence[str]) -> tuple[str, ...]:
 
 @attrs.define(kw_only=True)
 class SimulatedToken:
-    """A token and what becomes of it.
+    """A payment token, and how 3-D Secure goes for it.
 
     Attributes:
+        states: Its state at the first poll, the second, and so on; the last one stays.
         token: Its UUID.
-        states: Its state at the first look, the second, and so on; the last one stays.
-        after: Seconds since its making until which it is pending, whatever the number of looks; None: go by looks.
+        after: Seconds for which it is pending, however often it is polled; then it is in its last state. None counts
+            polls instead.
         token_type: What is stored.
-        card: The card in the answer; None is sent as null.
-        error_code: What is sent with a failed state.
-        error_message: What is sent with a failed state.
-        faults: What goes wrong when it is asked for, and how often.
+        card: The card in the response; None is sent as null.
+        error_code: The ``error_code`` of a failed token; None sends a sample.
+        error_message: The ``error_msg`` of a failed token; None sends a sample.
+        faults: The faults of its next requests.
+        polls: How often it was polled.
+        created: When it was created, for ``after`` (seconds of ``time.monotonic``).
+
+    Raises:
+        ValueError: ``states`` is empty or not a list of texts.
     """
 
     states: Sequence[str] = attrs.field(converter=_states)
@@ -66,26 +67,26 @@ class SimulatedToken:
     error_code: str | None = None
     error_message: str | None = None
     faults: list[Fault] = attrs.field(factory=list)
-    looks: int = 0
-    made: float = attrs.field(factory=time.monotonic)
+    polls: int = 0
+    created: float = attrs.field(factory=time.monotonic)
 
     @property
     def state(self) -> str:
-        """The state the next look sees."""
+        """The state that the next poll returns."""
         if self.after is not None:
-            return self.states[-1] if time.monotonic() - self.made >= self.after else TokenState.PENDING
-        return self.states[min(self.looks, len(self.states) - 1)]
+            return self.states[-1] if time.monotonic() - self.created >= self.after else TokenState.PENDING
+        return self.states[min(self.polls, len(self.states) - 1)]
 
     def settle(self, state: str, error_code: str | None = None, error_message: str | None = None) -> None:
-        """End 3-D Secure: from now on the token is in this state."""
+        """Complete 3-D Secure: the token stays in this state."""
         self.states, self.after = [state], None
         self.error_code, self.error_message = error_code, error_message
 
-    def look(self) -> dict[str, Any]:
-        """Return the ``payment_token`` of the answer to one look."""
+    def poll(self) -> dict[str, Any]:
+        """Count a poll, and return the ``payment_token`` object of its response."""
         state = self.state
-        self.looks += 1
-        answer: dict[str, Any] = {
+        self.polls += 1
+        content: dict[str, Any] = {
             "token_type": self.token_type,
             "token": self.token,
             "state": state,
@@ -94,19 +95,21 @@ class SimulatedToken:
         }
         if state == TokenState.FAILED:
             code, message = SAMPLE_ERROR
-            answer |= {"error_code": self.error_code or code, "error_msg": self.error_message or message}
-        return answer
+            content |= {"error_code": self.error_code or code, "error_msg": self.error_message or message}
+        return content
 
 
 @attrs.frozen
-class WellKnown:
-    """A token that every simulated gateway has, and that behaves the same on each.
+class TestToken:
+    """A token that every simulator has, with a fixed behaviour.
 
     Attributes:
         token: Its UUID.
-        behaviour: What a look at it sees.
-        settings: What it is made of.
+        behaviour: What a client sees.
+        settings: The arguments of its `SimulatedToken`.
     """
+
+    __test__: ClassVar[bool] = False  # pytest would collect the class by its name
 
     token: str
     behaviour: str
@@ -114,41 +117,41 @@ class WellKnown:
 
     @classmethod
     def number(cls, number: int, behaviour: str, *states: str, **settings: Any) -> Self:
-        """Return the well-known token with this number in its last group."""
+        """Return the test token with this number in the last group of its UUID."""
         return cls(str(UUID(f"00000000-0000-4000-8000-{number:012}")), behaviour, {"states": states, **settings})
 
     def make(self) -> SimulatedToken:
-        """Return a fresh one."""
+        """Return a new token with this behaviour."""
         settings: dict[str, Any] = self.settings | {"faults": list(self.settings.get("faults", ()))}
         return SimulatedToken(token=self.token, **settings)
 
 
 _PENDING, _SUCCESS, _FAILED = TokenState.PENDING, TokenState.SUCCESS, TokenState.FAILED
-_TOO_MANY = Fault(status=429, headers={"Retry-After": "1"}, times=2)
+_RATE_LIMIT = Fault(status=429, headers={"Retry-After": "1"}, times=2)
 _UNKNOWN_TYPE = "OctopusAutoDebit"
 _HTML = {"Content-Type": "text/html"}
 
-WELL_KNOWN: tuple[WellKnown, ...] = (
-    WellKnown.number(1, "verified", _SUCCESS),
-    WellKnown.number(2, "failed, with an error code", _FAILED),
-    WellKnown.number(3, "pending at two looks, then verified", _PENDING, _PENDING, _SUCCESS),
-    WellKnown.number(4, "pending for ever", _PENDING),
-    WellKnown.number(
+TEST_TOKENS: tuple[TestToken, ...] = (
+    TestToken.number(1, "verified", _SUCCESS),
+    TestToken.number(2, "failed, with an error code", _FAILED),
+    TestToken.number(3, "pending for two polls, then verified", _PENDING, _PENDING, _SUCCESS),
+    TestToken.number(4, "pending forever", _PENDING),
+    TestToken.number(
         5,
         'an Alipay wallet: verified, `"credit_card": null`',
         _SUCCESS,
         token_type=TokenType.ALIPAY_AUTO_DEBIT,
         card=None,
     ),
-    WellKnown.number(6, "a state this version does not know", "reviewing"),
-    WellKnown.number(7, "a token type this version does not know, verified", _SUCCESS, token_type=_UNKNOWN_TYPE),
-    WellKnown.number(8, "rate limited twice (`Retry-After: 1`), then verified", _SUCCESS, faults=[_TOO_MANY]),
-    WellKnown.number(
+    TestToken.number(6, "a state that this version does not know", "reviewing"),
+    TestToken.number(7, "a token type that this version does not know, verified", _SUCCESS, token_type=_UNKNOWN_TYPE),
+    TestToken.number(8, "rate limited twice (`Retry-After: 1`), then verified", _SUCCESS, faults=[_RATE_LIMIT]),
+    TestToken.number(
         9, "502 with an HTML page twice, then verified", _SUCCESS, faults=[Fault(status=502, headers=_HTML, times=2)]
     ),
-    WellKnown.number(
+    TestToken.number(
         10, "520 with an HTML page, always", _SUCCESS, faults=[Fault(status=520, headers=_HTML, times=math.inf)]
     ),
-    WellKnown.number(11, "never answers", _SUCCESS, faults=[Fault(delay=math.inf, times=math.inf)]),
+    TestToken.number(11, "never responds", _SUCCESS, faults=[Fault(delay=math.inf, times=math.inf)]),
 )
-"""The tokens that every simulated gateway has."""
+"""The test tokens that every simulator has."""

@@ -1,48 +1,43 @@
-"""How a simulated gateway judges a request's signature, and how it explains its verdict."""
-
-from __future__ import annotations
+"""How the simulator verifies a request's signature, and how it explains the result."""
 
 import math
 import re
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING, TypedDict
+from typing import TypedDict
 
 import attrs
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from wonder_payment.signing import SCHEME, string_to_sign, verify
 
 from .diagnosis import TIME_FORMAT, derive, diagnose
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+__all__ = ["Rejection", "Verdict", "Verifier"]
 
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-
-__all__ = ["Refusal", "Verdict", "Verifier"]
-
-# Source: the vendor's guides.
+# Seconds. Source: the vendor's guides.
 _TIME_WINDOW = 30 * 60
-_WIDEST_TIME_ZONE = 14.5 * 3600
+_MAX_TIME_ZONE = 14.5 * 3600
 _MINUTE = 60
 _CREDENTIAL_PARTS = 3
 _CREDENTIAL = re.compile(rf"([^/\s]+)/(\d{{14}})/{SCHEME}", re.ASCII)
 _NONCE = re.compile(r"[A-Za-z0-9]{16}")
 
-# What is kept of a body: a good one has some 70 bytes.
-_MOST_BYTES = 4096
+# How much of a body is kept: a good one has some 70 bytes.
+_MAX_BODY = 4096
 
 
 @attrs.frozen
-class Refusal:
-    """Why a request is refused, in the error shape of the gateway.
+class Rejection:
+    """Why a request was rejected, in the gateway's error shape.
 
     Attributes:
         status: The HTTP status.
-        code: The error code. All but ``E000002`` are the simulator's own and begin with ``SIM_``.
-        message: What is wrong, and where to look.
+        code: The error code. ``E000002`` is the vendor's (source: its guides); the simulator's own begin with ``SIM_``.
+        message: What is wrong.
     """
 
     status: int
@@ -52,26 +47,27 @@ class Refusal:
 
 @attrs.frozen(kw_only=True)
 class Verdict:
-    """What the gateway made of a request's signature.
+    """The result of verifying a request's signature.
 
     Attributes:
-        refusal: Why it is refused; None when it is good.
-        credential: The Credential header, as it came.
-        nonce: The Nonce header, as it came.
-        method: The HTTP method, as it was hashed.
-        uri: The path with its query string, as it came and was hashed.
-        body: The body that came and was hashed; of a long one the first 4,096 bytes.
-        body_length: How many bytes the whole body has.
-        body_sha256: The whole body's SHA-256, in hexadecimal.
-        hmacs: The results of the two HMACs before the one over the content, in hexadecimal; no secret goes into them.
-            None where the headers were not enough.
-        string_to_sign: What the gateway computed from this request; None where the headers were not enough.
-        seconds_off: By how many seconds the request's time is ahead of the gateway's, infinite for a time that no
-            calendar has; None where there is none.
-        hint: What to change in a request that is refused, as far as it can be told from here.
+        rejection: Why the request was rejected; None if the signature is good.
+        credential: The Credential header, as received.
+        nonce: The Nonce header, as received.
+        method: The HTTP method, as hashed.
+        uri: The path with its query string, as received and hashed.
+        body: The body, as received and hashed; its first 4,096 bytes if it is longer.
+        body_length: The length of the whole body in bytes.
+        body_sha256: The SHA-256 of the whole body, in hexadecimal.
+        hmacs: The results of the two HMACs before the one over the content, in hexadecimal. They depend on no secret.
+            None if the Credential header cannot be read.
+        string_to_sign: The string to sign that the simulator computed from this request; None if the Credential header
+            cannot be read.
+        seconds_off: Seconds by which the request's time is ahead of the simulator's clock, infinite for a time that
+            does not exist; None if the Credential header cannot be read.
+        hint: What to change in a rejected request, if the simulator can tell.
     """
 
-    refusal: Refusal | None
+    rejection: Rejection | None
     credential: str
     nonce: str
     method: str
@@ -94,11 +90,11 @@ class _Signed(TypedDict):
 
 
 class Verifier:
-    """Judges signatures, and remembers the nonces it saw.
+    """Verifies signatures, and remembers the nonces it has seen.
 
     Args:
-        app_id: The only app it knows.
-        public_key: What that app's signatures are checked with.
+        app_id: The only app id that is accepted.
+        public_key: The key that the app's signatures are verified with.
     """
 
     def __init__(self, app_id: str, public_key: RSAPublicKey) -> None:
@@ -112,10 +108,10 @@ class Verifier:
 
         Args:
             method: The HTTP method.
-            uri: The path with its query string, as it came.
-            headers: The headers, looked up in any case.
-            body: The bytes that came.
-            now: The gateway's time (Unix time, UTC).
+            uri: The path with its query string, as received.
+            headers: The headers; a real request's are case-insensitive.
+            body: The bytes received.
+            now: The simulator's time (Unix time, UTC).
         """
         credential, nonce = headers.get("Credential", ""), headers.get("Nonce", "")
         signature, host = headers.get("Signature", ""), headers.get("Host", "")
@@ -127,7 +123,7 @@ class Verifier:
             hmacs = first.hex(), second.hex()
             seconds_off = _unix_time(parts[2]) - now
         signed: _Signed = {"credential": credential, "nonce": nonce, "method": method, "uri": uri, "body": body}
-        refusal = self._refusal(
+        rejection = self._rejection(
             app_id=parts[1] if parts else None,
             seconds_off=seconds_off,
             nonce=nonce,
@@ -135,17 +131,17 @@ class Verifier:
             is_new=self._is_new(nonce, now),
         )
         hint = None
-        if refusal and refusal.code == "SIM_SIGNATURE":
+        if rejection and rejection.code == "SIM_SIGNATURE":
             hint = diagnose(self._public_key, signature, **signed, host=host)
-        elif refusal:
-            hint = self._hint(refusal.code, credential, nonce, seconds_off)
+        elif rejection:
+            hint = self._hint(rejection.code, credential, nonce, seconds_off)
         return Verdict(
-            refusal=refusal,
+            rejection=rejection,
             credential=credential,
             nonce=nonce,
             method=method,
             uri=uri,
-            body=body[:_MOST_BYTES],
+            body=body[:_MAX_BODY],
             body_length=len(body),
             body_sha256=sha256(body).hexdigest(),
             hmacs=hmacs,
@@ -154,43 +150,43 @@ class Verifier:
             hint=hint,
         )
 
-    def _refusal(
+    def _rejection(
         self, *, app_id: str | None, seconds_off: float | None, nonce: str, is_signed: bool, is_new: bool
-    ) -> Refusal | None:
+    ) -> Rejection | None:
         if seconds_off is None:
-            return Refusal(400, "E000002", "Invalid Credential Format.")
+            return Rejection(400, "E000002", "Invalid Credential Format.")
         checks = (
-            (app_id == self.app_id, 401, "SIM_APP_ID", "The app id in Credential is not this gateway's."),
+            (app_id == self.app_id, 401, "SIM_APP_ID", "The app id in Credential is not the simulator's."),
             (
                 abs(seconds_off) <= _TIME_WINDOW,
                 401,
                 "SIM_TIME",
-                f"The time in Credential is {round(seconds_off):+d} s off the gateway's."
+                f"The time in Credential differs from the simulator's clock by {round(seconds_off):+d} s."
                 if math.isfinite(seconds_off)
-                else "The time in Credential is in no calendar.",
+                else "The time in Credential does not exist.",
             ),
             (_NONCE.fullmatch(nonce), 400, "SIM_NONCE_FORMAT", "Nonce is not 16 alphanumeric characters."),
             (is_new, 401, "SIM_NONCE_USED", "Nonce was used before."),
             (is_signed, 401, "SIM_SIGNATURE", "Signature does not match: compare the string to sign."),
         )
-        return next((Refusal(status, code, message) for good, status, code, message in checks if not good), None)
+        return next((Rejection(status, code, message) for good, status, code, message in checks if not good), None)
 
     def _hint(self, code: str, credential: str, nonce: str, seconds_off: float | None) -> str | None:
         if code == "E000002":
             return _credential_hint(credential)
         if code == "SIM_APP_ID":
-            return f"Wanted is {self.app_id}."
+            return f"Expected {self.app_id}."
         if code == "SIM_NONCE_FORMAT":
             return f"It has {len(nonce)} characters." if nonce else "There is no Nonce header."
         if code == "SIM_NONCE_USED":
-            return "Each attempt needs a new one, a retry, too."
+            return "Every attempt needs its own nonce, retries included."
         if code == "SIM_TIME" and seconds_off and _is_time_zone(seconds_off):
-            return "That is a time zone's difference: UTC is wanted, not local time."
+            return "The difference is that of a time zone: send UTC, not local time."
         return None
 
     def _is_new(self, nonce: str, now: float) -> bool:
         with self._lock:
-            # An older one would be refused for its time.
+            # A request with an older nonce is rejected for its time.
             while self._seen and next(iter(self._seen.values())) < now - 2 * _TIME_WINDOW:
                 self._seen.popitem(last=False)
             is_new = nonce not in self._seen
@@ -209,18 +205,18 @@ def _credential_hint(credential: str) -> str:
     if not credential:
         return "There is no Credential header."
     if any(character.isspace() for character in credential):
-        return "There is white space in it."
+        return "It contains white space."
     parts = credential.split("/")
     if len(parts) != _CREDENTIAL_PARTS:
-        return f"It has {len(parts)} parts, separated by a /; wanted are {_CREDENTIAL_PARTS}."
+        return f"It has {len(parts)} parts separated by /; expected {_CREDENTIAL_PARTS}."
     if parts[2] != SCHEME:
         return f"Its last part is not {SCHEME}."
     if not parts[0]:
         return "The app id is missing."
-    return "The time in it is not 14 digits, YYYYMMDDHHMMSS."
+    return "The time in it is not 14 digits (YYYYMMDDHHMMSS)."
 
 
 def _is_time_zone(seconds_off: float) -> bool:
-    """Tell whether a difference is, but for a minute, one that is between two time zones."""
+    """Return whether a difference is that between two time zones, give or take a minute."""
     quarters = seconds_off / 900
-    return abs(seconds_off) < _WIDEST_TIME_ZONE and abs(quarters - round(quarters)) * 900 < _MINUTE
+    return abs(seconds_off) < _MAX_TIME_ZONE and abs(quarters - round(quarters)) * 900 < _MINUTE

@@ -1,0 +1,302 @@
+"""The pools: which connections a request uses, how many there are, and where a client's pools are made and closed."""
+
+import asyncio
+import gc
+import os
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+import httpx
+import pytest
+from conftest import Clock, key
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from faults.making import GOOD, VERIFIED, environment
+from wonder_payment import AsyncWonderClient, ConfigurationError
+from wonder_payment._http.pool import LoopPools, PerRequestPool, ProcessPools
+
+
+@attrs.define(eq=False)
+class Transport(httpx.BaseTransport, httpx.AsyncBaseTransport):
+    """A transport that counts how often it is closed."""
+
+    closes: int = 0
+
+    def close(self) -> None:
+        self.closes += 1
+
+    async def aclose(self) -> None:
+        self.closes += 1
+
+
+# Real connections
+
+
+class Server:
+    """Responds when it may, and counts its connections and its requests in flight."""
+
+    def __init__(self) -> None:
+        self.made = self.open = self.in_flight = self.max_in_flight = 0
+        self.may_respond = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.made += 1
+        self.open += 1
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+                await reader.readexactly(int(length))
+                self.in_flight += 1
+                self.max_in_flight = max(self.max_in_flight, self.in_flight)
+                await self.may_respond.wait()
+                self.in_flight -= 1
+                writer.write(GOOD)
+        except asyncio.IncompleteReadError:
+            self.open -= 1
+            writer.close()
+
+
+async def reached(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 (what changes it is in this event loop)
+        await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def a_client(**settings: Any) -> AsyncIterator[tuple[AsyncWonderClient, Server]]:
+    """A client of a server; in the end all connections must be closed."""
+    server = Server()
+    async with await asyncio.start_server(server.serve, "127.0.0.1", 0, backlog=1024) as listening:
+        origin = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        own = {"app_id": "app", "private_key": key(), "environment": None, "base_url": origin}
+        async with AsyncWonderClient(**own | settings) as client:
+            yield client, server
+        await reached(lambda: server.open == 0)
+
+
+async def burst(client: AsyncWonderClient, server: Server, count: int, *, until: int) -> None:
+    """Check many tokens at once; the server responds when ``until`` requests are in flight."""
+    server.may_respond.clear()
+    checks = [asyncio.create_task(client.check_token(VERIFIED)) for _ in range(count)]
+    await reached(lambda: server.in_flight >= until)
+    server.may_respond.set()
+    await asyncio.gather(*checks)
+
+
+@pytest.mark.parametrize(
+    ("bursts", "connections"), [([1] * 30, 1), ([40] * 3, 40), ([250], 100)], ids=["one by one", "bursts", "too many"]
+)
+def test_connections_are_used_again_and_there_are_100_at_most(bursts: list[int], connections: int) -> None:
+    async def main() -> tuple[int, int]:
+        async with a_client() as (client, server):
+            for count in bursts:
+                await burst(client, server, count, until=min(count, 100))
+            return server.made, server.max_in_flight
+
+    assert asyncio.run(main()) == (connections, connections)
+
+
+def test_checks_that_are_cut_off_give_their_places_back() -> None:
+    async def main() -> bool:
+        async with a_client() as (client, server):
+            checks = [asyncio.create_task(client.check_token(VERIFIED)) for _ in range(120)]
+            await reached(lambda: server.in_flight == 100)
+            for check in checks:
+                check.cancel()
+            await asyncio.wait(checks)
+            server.may_respond.set()
+            return (await client.check_token(VERIFIED)).is_verified
+
+    assert asyncio.run(main())
+
+
+# Which transport a request uses
+
+
+def test_an_idle_transport_is_used_again_the_last_one_first() -> None:
+    async def main() -> None:
+        pool = PerRequestPool(Transport)
+        one, two = await pool.acquire(), await pool.acquire()
+        assert one is not two
+        pool.release(one)
+        pool.release(two)
+        assert [await pool.acquire(), await pool.acquire()] == [two, one]
+
+    asyncio.run(main())
+
+
+def test_transports_that_are_idle_for_5_seconds_are_closed_one_with_each_request(clock: Clock) -> None:
+    async def main() -> None:
+        pool = PerRequestPool(Transport)
+        transports = [await pool.acquire() for _ in range(3)]
+        for transport in transports:
+            pool.release(transport)
+        clock.skip(5.0)
+        pool.release(await pool.acquire())
+        assert [transport.closes for transport in transports] == [0, 0, 0]
+        clock.skip(0.1)
+        for closes in ([1, 0, 0], [1, 1, 0], [1, 1, 0]):
+            pool.release(await pool.acquire())
+            assert [transport.closes for transport in transports] == closes
+
+    asyncio.run(main())
+
+
+def test_closing_a_pool_closes_its_transports_in_use_and_idle() -> None:
+    async def main() -> None:
+        pool = PerRequestPool(Transport)
+        transports = [await pool.acquire() for _ in range(3)]
+        pool.release(transports[0])
+        await pool.aclose()
+        assert [transport.closes for transport in transports] == [1, 1, 1]
+        assert pool.is_closed
+
+    asyncio.run(main())
+
+
+# When an async request begins
+
+
+def key_with_callback(on_sign: Callable[[], None]) -> RSAPrivateKey:
+    """A key as that of a key service: only sign() works."""
+
+    def sign(_self: object, *arguments: Any) -> bytes:
+        on_sign()
+        return key().sign(*arguments)
+
+    names: dict[str, Any] = dict.fromkeys(RSAPrivateKey.__abstractmethods__)
+    methods = names | {"sign": sign, "key_size": 2048, "public_key": lambda _self: key().public_key()}
+    made: RSAPrivateKey = type("KeyWithCallback", (RSAPrivateKey,), methods)()
+    return made
+
+
+@pytest.mark.parametrize("transport", [None, "aiohttp"], ids=["httpx", "aiohttp"])
+def test_requests_that_begin_at_once_are_signed_in_turns_and_other_tasks_run_between_them(
+    transport: str | None,
+) -> None:
+    others, seen = 0, list[int]()
+
+    async def other() -> None:
+        nonlocal others
+        while True:
+            await asyncio.sleep(0)
+            others += 1
+
+    async def main() -> None:
+        private_key = key_with_callback(lambda: seen.append(others))
+        async with a_client(private_key=private_key, transport=transport) as (client, server):
+            task = asyncio.create_task(other())
+            await burst(client, server, 20, until=20)
+            task.cancel()
+
+    asyncio.run(main())
+    assert len(set(seen)) == len(seen) == 20
+
+
+# One pool for each process or event loop
+
+HTTP = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def pools() -> ProcessPools:
+    return ProcessPools(HTTP, None)
+
+
+def test_a_process_has_one_pool_and_a_forked_child_another(
+    pools: ProcessPools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = pools.here()
+    assert pools.here() is parent
+    monkeypatch.setattr(os, "getpid", lambda: 0)
+    child = pools.here()
+    assert child is not parent
+    pools.close()
+    assert (child.is_closed, parent.is_closed) == (True, False)
+
+
+def test_a_closed_client_has_no_pool(pools: ProcessPools) -> None:
+    pools.close()
+    with pytest.raises(ConfigurationError, match="This client is closed"):
+        pools.here()
+
+
+@pytest.mark.parametrize("in_flight", [False, True])
+def test_a_dropped_client_closes_its_connections_unless_a_request_is_in_flight(*, in_flight: bool) -> None:
+    transport = Transport()
+    pools = ProcessPools(HTTP, transport)
+    if in_flight:
+        pools.here().in_flight.add(object())
+    pools.here()
+    del pools
+    gc.collect()
+    assert transport.closes == (0 if in_flight else 1)
+
+
+def test_an_event_loop_has_one_pool_and_another_loop_another() -> None:
+    pools = LoopPools(HTTP, None)
+
+    async def here() -> Any:
+        assert pools.here() is pools.here()
+        return pools.here()
+
+    first, second = asyncio.run(here()), asyncio.run(here())
+    assert first is not second
+
+
+def test_closing_an_async_client_closes_the_pool_of_the_running_loop() -> None:
+    transport = Transport()
+    pools = LoopPools(HTTP, transport)
+
+    async def main() -> None:
+        pool = pools.here()
+        await pools.aclose()
+        await pools.aclose()
+        assert (pool.is_closed, transport.closes) == (True, 1)
+        with pytest.raises(ConfigurationError, match="This client is closed"):
+            pools.here()
+
+    asyncio.run(main())
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[None]]:
+    """One entry for each time that certificates are read."""
+    read = list[None]()
+    load = ssl.SSLContext.load_verify_locations
+
+    def counted(context: ssl.SSLContext, *arguments: Any, **options: Any) -> None:
+        read.append(None)
+        load(context, *arguments, **options)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", counted)
+    with environment():
+        yield read
+
+
+TLS = "https://127.0.0.1:9"
+
+
+@pytest.mark.parametrize(
+    ("make", "origin", "transport", "times"),
+    [
+        *((make, HTTP, None, 0) for make in (ProcessPools, LoopPools)),
+        *((make, TLS, None, 1) for make in (ProcessPools, LoopPools)),
+        *((make, TLS, Transport(), 0) for make in (ProcessPools, LoopPools)),
+        (LoopPools, TLS, "aiohttp", 1),
+    ],
+    ids=lambda value: getattr(value, "__name__", None) or str(value).partition("(")[0],
+)
+def test_certificates_are_read_once_for_all_processes_and_event_loops_and_only_for_tls(
+    reads: list[None], monkeypatch: pytest.MonkeyPatch, make: Any, origin: str, transport: Any, times: int
+) -> None:
+    pools = make(origin, transport)
+
+    async def main() -> None:
+        pools.here()
+
+    for process in (1, 2):
+        monkeypatch.setattr(os, "getpid", lambda process=process: process)
+        asyncio.run(main())
+    assert len(reads) == times

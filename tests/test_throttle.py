@@ -1,0 +1,132 @@
+"""The rate limit that the tokens of a batch share, step by step."""
+
+from concurrent.futures import CancelledError
+from typing import Any
+
+import pytest
+from playing import SUCCESS, Player, failed, policy
+from wonder_payment import NetworkError, ServerError, WonderError
+from wonder_payment._flow import Attempt, Outcome, Sleep, Steps, attempts
+from wonder_payment.batch import Throttle
+
+
+def checked(throttle: Throttle, **settings: Any) -> Steps[Outcome]:
+    return attempts(policy(**{"backoff_initial": 1.0} | settings), throttle=throttle)
+
+
+@pytest.mark.parametrize(
+    ("holds", "pauses", "left"),
+    [
+        pytest.param([], 0, 0.0, id="no rate limit"),
+        pytest.param([(0.0, 0.0, 5.0)], 1, 5.0, id="one"),
+        pytest.param([(0.0, 0.0, 5.0), (0.0, 0.0, 2.0)], 1, 5.0, id="a shorter one during it"),
+        pytest.param([(0.0, 0.0, 5.0), (0.0, 0.0, 9.0)], 1, 9.0, id="a longer one during it"),
+        pytest.param([(0.0, 0.0, 5.0), (6.0, 4.0, 2.0)], 1, 2.0, id="for a request sent before the pause ended"),
+        pytest.param([(0.0, 0.0, 5.0), (6.0, 5.0, 2.0)], 2, 2.0, id="for a request sent after it"),
+    ],
+)
+def test_a_throttle_keeps_the_longest_pause_and_counts_pauses_in_a_row(
+    play: Player, holds: list[tuple[float, float, float]], pauses: int, left: float
+) -> None:
+    throttle = Throttle()
+    for play.now, sent_at, seconds in holds:
+        throttle.hold(seconds, sent_at=sent_at)
+    assert (throttle.pauses, throttle.left()) == (pauses, left)
+    throttle.resume()
+    assert (throttle.pauses, throttle.left()) == (0, left)
+
+
+def test_a_stopped_throttle_ends_all_sleeps() -> None:
+    throttle = Throttle()
+    throttle.sleep(0.0)
+    throttle.stop()
+    with pytest.raises(CancelledError):
+        throttle.sleep(3600.0)
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after", "pause"),
+    [(429, "20", 20.0), (503, "20", 20.0), (408, "20", 20.0), (429, "soon", 1.0), (502, "", None), (404, "20", None)],
+)
+def test_a_rate_limit_pauses_the_whole_batch(play: Player, status: int, retry_after: str, pause: float | None) -> None:
+    throttle = Throttle()
+    play(checked(throttle, max_attempts=1), failed(status, Retry_After=retry_after))
+    step = next(checked(throttle))
+    assert step == Sleep(pause) if pause else isinstance(step, Attempt)
+
+
+@pytest.mark.parametrize("response", [SUCCESS, 502, 404, NetworkError], ids=["success", "502", "404", "network error"])
+def test_any_other_response_ends_a_row_of_pauses(play: Player, response: Any) -> None:
+    throttle = Throttle()
+    throttle.hold(5.0, sent_at=0.0)
+    play(checked(throttle, max_attempts=1), response if response is SUCCESS else failed(response))
+    assert (throttle.pauses, play.sleeps) == (0, [5.0])
+
+
+def test_a_rate_limit_costs_a_token_no_attempts_and_no_time(play: Player) -> None:
+    failures = [
+        (9.0, failed(status, Retry_After="15" if status == 429 else "")) for status in (429, 502, 429, 429, 502)
+    ]
+    outcome = play(checked(Throttle(), max_attempts=3, max_elapsed=40.0), *failures, SUCCESS)
+    assert (outcome.result, outcome.attempts, play.sleeps) == (SUCCESS, 6, [15.0, 2.0, 15.0, 15.0, 8.0])
+
+
+def test_other_failures_between_rate_limits_count(play: Player) -> None:
+    outcome = play(checked(Throttle(), max_attempts=2), *map(failed, (429, 502, 429, 502)))
+    assert isinstance(outcome.result, ServerError)
+    assert (outcome.attempts, outcome.result.attempts) == (4, 4)
+
+
+def test_a_pause_costs_the_other_tokens_none_of_their_time(play: Player) -> None:
+    throttle = Throttle()
+    other = checked(throttle, timeout=60.0, max_elapsed=30.0)
+    assert next(other) == Attempt(30.0)
+    assert other.send(failed(502)) == Sleep(1.0)
+    throttle.hold(40.0, sent_at=0.0)
+    play.now = 1.0
+    assert next(other) == Sleep(39.0)
+    throttle.hold(59.0, sent_at=0.0)
+    play.now = 40.0
+    assert next(other) == Sleep(20.0)
+    play.now = 60.0
+    # Its own delay counts, and the rest of the pause does not.
+    assert next(other) == Attempt(30.0 + 59.0)
+
+
+def test_rate_limits_of_requests_that_were_in_flight_together_are_one_pause(play: Player) -> None:
+    throttle = Throttle()
+    flows = [checked(throttle, backoff_initial=0.0) for _ in range(8)]
+    assert [next(flow) for flow in flows] == [Attempt(10.0)] * 8
+    for flow in flows:
+        play.now += 0.1  # each pause is over before the next rate limit arrives
+        assert isinstance(flow.send(failed(429)), Attempt)
+    assert throttle.pauses == 1
+
+
+@pytest.mark.parametrize(
+    ("max_attempts", "is_alone", "made"),
+    [(4, False, 4), (4, True, 32), (1, False, 1)],
+    ids=["for all tokens", "for one token", "without retries"],
+)
+def test_a_rate_limit_without_end_ends_in_its_error(
+    play: Player, max_attempts: int, made: int, *, is_alone: bool
+) -> None:
+    throttle = Throttle()
+
+    def on_retry(_error: WonderError, _delay: float) -> None:
+        if is_alone:
+            throttle.resume()  # the other tokens get through
+
+    error = failed(429, Retry_After="5")
+    outcome = play(checked(throttle, max_attempts=max_attempts, on_retry=on_retry), error)
+    assert (outcome.result, outcome.attempts) == (error, made)
+
+
+def test_on_retry_is_called_for_a_rate_limit(play: Player) -> None:
+    calls: list[Any] = []
+
+    def on_retry(error: WonderError, delay: float) -> None:
+        calls.append((error.attempts, delay))
+
+    play(checked(Throttle(), on_retry=on_retry), *[failed(429, Retry_After="5") for _ in range(2)], SUCCESS)
+    assert calls == [(1, 5.0), (2, 5.0)]

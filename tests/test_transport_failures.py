@@ -1,0 +1,158 @@
+"""What the caller gets for a failure of the transport, and for any other error while a request is in flight."""
+
+import asyncio
+import socket
+import ssl
+import traceback
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+import httpx
+import pytest
+from conftest import TOKEN, Kind, for_both_clients
+from transports import BODY, Handler, Pieces, always, breaking, caller, failing
+from wonder_payment import (
+    AsyncWonderClient,
+    ConfigurationError,
+    NetworkError,
+    RequestTimeoutError,
+    RetryPolicy,
+    WonderClient,
+)
+
+
+def subclasses(kind: type[httpx.TransportError]) -> Iterator[type[httpx.TransportError]]:
+    for subclass in kind.__subclasses__():
+        if subclass.__module__ == "httpx":
+            yield from (subclass, *subclasses(subclass))
+
+
+OWN_CLASS = [
+    httpx.TransportError,
+    *subclasses(httpx.TransportError),
+    *(OSError, ConnectionResetError, BrokenPipeError, TimeoutError, socket.gaierror),
+]
+
+
+class LibraryError(OSError):
+    """An error that cannot be made from a text."""
+
+    def __init__(self, text: str, _more: int) -> None:
+        super().__init__(text)
+
+
+FAILURES: list[tuple[Exception, type[Exception]]] = [
+    *((kind("broken off"), kind) for kind in OWN_CLASS),
+    *((kind(1, "broken off"), kind) for kind in (ssl.SSLError, ssl.SSLCertVerificationError)),
+    (LibraryError("broken off", 1), OSError),
+    (aiohttp.ClientPayloadError("broken off"), OSError),
+    (aiohttp.ServerTimeoutError("broken off"), OSError),
+]
+SMOKE = [
+    failure for failure in FAILURES if type(failure[0]) in (httpx.ReadTimeout, OSError, aiohttp.ClientPayloadError)
+]
+
+
+def check_failure(kind: Kind, handler: Handler, failure: Exception, cause: type[Exception]) -> None:
+    with pytest.raises(NetworkError) as caught:
+        caller(kind, handler).check()
+    error = caught.value
+    if isinstance(failure, httpx.TimeoutException | TimeoutError):
+        assert type(error) is RequestTimeoutError
+        assert error.args == ("The gateway did not respond in time. Retry later.",)
+    else:
+        assert type(error) is NetworkError
+        assert error.args == ("No response from the gateway: broken off. Retry later.",)
+    # A copy: the frames and the request of the original hold the signed headers.
+    assert type(error.__cause__) is cause
+    assert error.__cause__ is not failure
+    assert error.__cause__.args == ("broken off",)
+    assert error.__cause__.__traceback__ is None
+    assert error.__cause__.__context__ is None
+    assert getattr(error.__cause__, "_request", None) is None
+    assert error.__context__ is None
+    assert error.request_id
+
+
+@pytest.mark.parametrize(("failure", "cause"), FAILURES, ids=[type(failure).__name__ for failure, _ in FAILURES])
+def test_a_failure_of_the_transport_is_a_network_error(failure: Exception, cause: type[Exception]) -> None:
+    check_failure(WonderClient, failing(failure), failure, cause)
+
+
+@pytest.mark.parametrize(("failure", "cause"), SMOKE, ids=[type(failure).__name__ for failure, _ in SMOKE])
+def test_a_failure_of_an_async_transport_is_the_same(failure: Exception, cause: type[Exception]) -> None:
+    check_failure(AsyncWonderClient, failing(failure), failure, cause)
+
+
+@for_both_clients
+def test_a_failure_within_the_body_is_a_network_error(kind: Kind) -> None:
+    stream = breaking(httpx.ReadError("broken off"))
+    check_failure(kind, lambda _: httpx.Response(200, stream=stream), httpx.ReadError(""), httpx.ReadError)
+    assert stream.closes == 1
+
+
+@for_both_clients
+def test_a_failure_to_close_a_response_changes_nothing(kind: Kind) -> None:
+    stream = Pieces(lambda: iter([BODY]), close_error=httpx.CloseError("broken off"))
+    assert caller(kind, lambda _: httpx.Response(200, stream=stream)).check().is_verified
+
+
+QUOTED = f"{TOKEN} 4111111111111111 SAM"
+TEXTS = [
+    ("[Errno 111] Connection refused", "[Errno 111] Connection refused."),
+    ("All connection attempts failed.", "All connection attempts failed."),
+    ("", "RemoteProtocolError."),
+    (f"illegal status line: {QUOTED}", "illegal status line: …4bed …1111 SAM."),
+    (f"illegal status line: bytearray(b'{QUOTED}')", "illegal status line: …."),
+    (f"illegal header line: b'{QUOTED}'\n and more {QUOTED}", "illegal header line: …."),
+    (f'illegal header line: b"{QUOTED}"', "illegal header line: …."),
+    ("verb'atim", "verb'atim."),
+]
+
+
+@pytest.mark.parametrize(("text", "shown"), TEXTS, ids=[shown for _, shown in TEXTS])
+def test_the_text_of_a_failure_is_whole_without_secrets_and_bytes_of_the_response(text: str, shown: str) -> None:
+    with pytest.raises(NetworkError) as caught:
+        caller(WonderClient, failing(httpx.RemoteProtocolError(text))).check()
+    assert caught.value.args == (f"No response from the gateway: {shown} Retry later.",)
+    everything = "".join(traceback.format_exception(caught.value)) + str(vars(caught.value))
+    assert TOKEN not in everything
+    assert "4111111111111111" not in everything
+
+
+# Anything else leaves as itself
+
+
+@for_both_clients
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_any_other_error_within_the_body_leaves_as_itself(kind: Kind, error: type[BaseException]) -> None:
+    raised = error()
+    handler, requests = always(lambda: httpx.Response(200, stream=breaking(raised)))
+    with pytest.raises(error) as caught:
+        caller(kind, handler, retry=RetryPolicy()).check()
+    assert caught.value is raised
+    assert len(requests) == 1
+    assert traceback.extract_tb(raised.__traceback__)[-1].name == "body"
+
+
+@for_both_clients
+def test_ctrl_c_leaves_as_itself(kind: Kind) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        caller(kind, failing(KeyboardInterrupt()), retry=RetryPolicy()).check()
+
+
+@for_both_clients
+@pytest.mark.parametrize("error", [RuntimeError("closed"), httpx.ReadError("closed")], ids=repr)
+def test_a_client_that_is_closed_while_a_request_is_in_flight_says_so(kind: Kind, error: Exception) -> None:
+    async def handler(_request: httpx.Request) -> httpx.Response:
+        await client.aclose()
+        raise error
+
+    def sync_handler(_request: httpx.Request) -> httpx.Response:
+        client.close()
+        raise error
+
+    client: Any = caller(kind, sync_handler if kind is WonderClient else handler).make()
+    with pytest.raises(ConfigurationError, match="closed while a request was in flight"):
+        asyncio.run(client.check_token(TOKEN)) if kind is AsyncWonderClient else client.check_token(TOKEN)

@@ -1,0 +1,92 @@
+"""What both clients share: the settings, checked once, and the arguments of a call."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, NoReturn, Self, TypeVar, Unpack
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from wonder_payment_client.models import CheckPaymentTokenRequest, Language, PaymentTokenReference
+
+from . import config
+from ._flow import Policy
+from ._redact import clears_locals
+from .errors import ConfigurationError, WonderError
+from .models import UUIDLike
+from .retry import RetryPolicy, number
+from .signing import WonderAuth, load_private_key
+
+TransportT = TypeVar("TransportT")
+
+
+class BaseClient(Generic[TransportT]):
+    """What both clients share."""
+
+    @clears_locals
+    def __init__(
+        self,
+        app_id: str,
+        private_key: str | bytes | RSAPrivateKey,
+        *,
+        environment: config.Environment | str | None,
+        base_url: str | None = None,
+        passphrase: str | bytes | None = None,
+        language: str | None = None,
+        timeout: float = 10.0,
+        retry: RetryPolicy = RetryPolicy(),
+        on_retry: Callable[[WonderError, float], object] | None = None,
+        transport: TransportT | None = None,
+    ) -> None:
+        number("timeout", timeout, above=True)
+        if not isinstance(retry, RetryPolicy):
+            raise ConfigurationError("retry must be a RetryPolicy; RetryPolicy.never() turns retries off.")
+        config.check_callback("on_retry", on_retry)
+        self._app_id = config.checked_app_id(app_id)
+        self._origin = config.resolved_origin(environment, base_url)
+        self._language = config.checked_language(language)
+        self._policy = Policy(retry, timeout, on_retry)
+        self._auth = WonderAuth(self._app_id, load_private_key(private_key, passphrase), origin=self._origin)
+        self._open(transport)
+
+    def _open(self, transport: TransportT | None) -> None:
+        raise NotImplementedError
+
+    @classmethod
+    @clears_locals
+    def from_env(cls, environ: Mapping[str, str] = os.environ, **overrides: Unpack[config.Settings]) -> Self:
+        r"""Return a client with its settings from environment variables.
+
+        ``WONDER_APP_ID``; ``WONDER_PRIVATE_KEY`` (a PEM, in which a literal ``\n`` is a line break) or
+        ``WONDER_PRIVATE_KEY_FILE``; ``WONDER_PRIVATE_KEY_PASSPHRASE`` if it is encrypted; ``WONDER_ENVIRONMENT``
+        (``sandbox`` or ``production``) or ``WONDER_BASE_URL``; ``WONDER_LANGUAGE`` (optional).
+
+        Args:
+            environ: The variables; the process's own by default.
+            overrides: Arguments of the client, each instead of its variable.
+
+        Raises:
+            ConfigurationError: A setting is missing or wrong. All missing settings are reported at once.
+        """
+        return cls(**config.settings_from(environ, overrides))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(app_id={self._app_id!r}, base_url={self._origin!r})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} cannot be pickled or copied: it holds a private key and connections. Make one in "
+            "each process, for example with from_env()."
+        )
+
+    def _request(self, token: UUIDLike, customer_uuid: UUIDLike | None) -> tuple[str, dict[str, Any]]:
+        """Check the arguments of a call; return the token and what the generated function takes.
+
+        Raises:
+            InvalidTokenError: ``token`` or ``customer_uuid`` is not a UUID.
+        """
+        uuid = config.checked_uuid("token", token)
+        arguments: dict[str, Any] = {"body": CheckPaymentTokenRequest(PaymentTokenReference(uuid))}
+        if customer := config.checked_customer(customer_uuid):
+            arguments["customer_uuid"] = customer
+        if self._language:
+            arguments["x_i18n_lang"] = Language(self._language)
+        return str(uuid), arguments

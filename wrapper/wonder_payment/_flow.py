@@ -1,0 +1,231 @@
+"""What a call and a wait do, step by step: every decision in reading order, and no I/O.
+
+A flow is a generator of steps. It yields an `Attempt` and gets back a token or an error; it yields a `Sleep` and gets
+back nothing. `drive` and `drive_async` carry the steps out, so both clients share every decision.
+"""
+
+import asyncio
+import logging
+import math
+import sys
+import time
+from collections.abc import Awaitable, Callable, Generator
+from typing import Any, TypeAlias, TypeVar, cast
+
+import attrs
+
+from ._redact import clear_locals, redact
+from .batch import Result, Throttle
+from .errors import APIError, RateLimitError, RequestTimeoutError, StillPendingError, WonderError
+from .models import PaymentToken
+from .retry import PollPolicy, RetryPolicy
+
+logger = logging.getLogger("wonder_payment")
+logger.addHandler(logging.NullHandler())
+
+_T = TypeVar("_T")
+
+# The part of a wait's budget that is kept for the final poll: twice the time of the last attempt, between these bounds
+# in seconds (with less, a moment's delay would fail the poll), and at most this share of the budget.
+_FINAL_POLL_MIN, _FINAL_POLL_MAX, _FINAL_POLL_SHARE = 0.25, 1.0, 0.1
+
+# How often a batch's token may meet a rate limit for each attempt of the policy, though other tokens get through.
+_MAX_RATE_LIMITS = 8
+
+
+@attrs.frozen
+class Attempt:
+    """Step: make one attempt that ends by ``deadline`` (time.monotonic()), and return the token or the error."""
+
+    deadline: float
+
+
+@attrs.frozen
+class Sleep:
+    """Step: let ``seconds`` pass."""
+
+    seconds: float
+
+
+@attrs.frozen
+class Policy:
+    """What a client's calls have in common.
+
+    Attributes:
+        retry: When a failed attempt is retried.
+        timeout: Seconds for one attempt.
+        on_retry: Called before each retry with the error and the delay in seconds.
+    """
+
+    retry: RetryPolicy
+    timeout: float
+    on_retry: Callable[[WonderError, float], object] | None = None
+
+
+@attrs.frozen
+class Outcome:
+    """What the attempts of one call ended in.
+
+    Attributes:
+        result: The token, or the error of the last attempt.
+        attempts: How many attempts were made.
+        seconds: How long the last attempt took.
+    """
+
+    result: Result
+    attempts: int
+    seconds: float
+
+
+# What is sent into a flow is a PaymentToken or a WonderError for an Attempt, and None for a Sleep.
+Steps: TypeAlias = Generator[Attempt | Sleep, Any, _T]
+
+
+def attempts(
+    policy: Policy,
+    *,
+    until: float = math.inf,
+    failure: WonderError | None = None,
+    throttle: Throttle | None = None,
+) -> Steps[Outcome]:
+    """Make attempts until one succeeds, one fails for good, or the budget is spent.
+
+    Args:
+        policy: The client's retry policy, timeout and callback.
+        until: When the call must end at the latest (time.monotonic()).
+        failure: The failure of the poll before, which says more than a timeout that ``until`` causes.
+        throttle: The rate limit that the tokens of a batch share. A rate limit then costs a token none of its attempts
+            and none of its time. It gives up when the batch has paused ``max_attempts`` times without any other
+            response in between, or after eight times as many rate limits of its own.
+    """
+    retry = policy.retry
+    deadline = min(time.monotonic() + retry.max_elapsed, until)
+    number = limited = 0
+    while True:
+        number += 1
+        while throttle and ((left := throttle.left()) > 0 or throttle.is_stopped):
+            deadline += left
+            yield Sleep(left)
+        began = time.monotonic()
+        attempt = Attempt(min(began + policy.timeout, deadline))
+        result: Result = yield attempt
+        seconds = time.monotonic() - began
+        logger.debug("attempt %d: %s after %.3f s (request id %s)", number, _label(result), seconds, result.request_id)
+        if isinstance(result, PaymentToken):
+            if throttle:
+                throttle.resume()
+            return Outcome(result, number, seconds)
+        # A timeout caused by the call's own deadline says less than the failure before it.
+        is_cut_short = isinstance(result, RequestTimeoutError) and attempt.deadline == deadline
+        failure = failure if failure and is_cut_short and not isinstance(failure, RequestTimeoutError) else result
+        failure.attempts = number
+        delay = retry.delay(failure, number)
+        is_limited = throttle is not None and _is_rate_limit(failure)
+        if throttle and is_limited:
+            limited += 1
+            throttle.hold(delay, sent_at=began)
+            deadline = time.monotonic() + retry.max_elapsed
+            is_over = throttle.pauses >= retry.max_attempts or limited >= _MAX_RATE_LIMITS * retry.max_attempts
+        else:
+            if throttle:
+                throttle.resume()
+            is_over = number - limited >= retry.max_attempts or time.monotonic() + delay >= deadline
+        if is_over or not failure.is_transient:
+            return Outcome(failure, number, seconds)
+        logger.warning(
+            "attempt %d: %s; retry in %.2f s (request id %s)", number, _label(failure), delay, failure.request_id
+        )
+        if policy.on_retry is not None:
+            clear_locals(failure, sys.exception())
+            policy.on_retry(failure, delay)
+        if not is_limited:
+            yield Sleep(delay)
+
+
+def check(policy: Policy) -> Steps[PaymentToken]:
+    """One call: return the token, or raise the error of the last attempt."""
+    outcome = yield from attempts(policy)
+    if isinstance(outcome.result, WonderError):
+        raise outcome.result
+    return outcome.result
+
+
+def wait(
+    policy: Policy, *, timeout: float, poll: PollPolicy, on_poll: Callable[[PaymentToken], object] | None
+) -> Steps[PaymentToken]:
+    """Poll until 3-D Secure completes; raise StillPendingError when ``timeout`` seconds are over.
+
+    A poll that fails with a transient error does not end the wait.
+    """
+    began = time.monotonic()
+    token: PaymentToken | None = None
+    error: WonderError | None = None
+    made = polls = 0
+    while True:
+        outcome = yield from attempts(policy, until=began + timeout, failure=error)
+        polls += 1
+        made += outcome.attempts
+        error = outcome.result if isinstance(outcome.result, WonderError) else None
+        if error and not error.is_transient:
+            raise error
+        if isinstance(outcome.result, PaymentToken):
+            token = outcome.result
+            if on_poll is not None:
+                on_poll(token)
+            if not token.is_pending:
+                return token
+        elapsed = time.monotonic() - began
+        reserve = min(max(2 * outcome.seconds, _FINAL_POLL_MIN), timeout * _FINAL_POLL_SHARE, _FINAL_POLL_MAX)
+        left = timeout - elapsed - reserve
+        if left <= 0:
+            break
+        retry_after = (error.retry_after if isinstance(error, APIError) else None) or 0.0
+        # The final poll runs just before the deadline, even if Retry-After asks for later: it is one request after a
+        # silence, and the caller's last chance of a result.
+        yield Sleep(min(max(poll.delay(elapsed), retry_after), left))
+    made_polls = "1 poll" if polls == 1 else f"{polls} polls"
+    state = f"the last state was {redact(token.state)}" if token else "no poll succeeded"
+    raise StillPendingError(
+        f"Timed out after {elapsed:.1f} s and {made_polls} while 3-D Secure was pending; {state}. Wait again later.",
+        token=token,
+        elapsed=elapsed,
+        polls=polls,
+        attempts=made,
+        request_id=outcome.result.request_id,
+    ) from error
+
+
+def drive(steps: Steps[_T], attempt: Callable[[Attempt], object], sleep: Callable[[float], object]) -> _T:
+    """Carry out the steps of a flow and return what it returns."""
+    result: object = None
+    while True:
+        try:
+            step = steps.send(result)
+        except StopIteration as end:
+            return cast("_T", end.value)
+        result = attempt(step) if isinstance(step, Attempt) else sleep(step.seconds)
+
+
+async def drive_async(steps: Steps[_T], attempt: Callable[[Attempt], Awaitable[object]]) -> _T:
+    """Do the same for asyncio."""
+    result: object = None
+    while True:
+        try:
+            step = steps.send(result)
+        except StopIteration as end:
+            return cast("_T", end.value)
+        result = await (attempt(step) if isinstance(step, Attempt) else asyncio.sleep(step.seconds))
+
+
+def _label(result: Result) -> str:
+    """Return a result in a word or two, for a log line."""
+    if isinstance(result, PaymentToken):
+        return "succeeded"
+    return f"HTTP {result.status_code}" if isinstance(result, APIError) else type(result).__name__
+
+
+def _is_rate_limit(error: WonderError) -> bool:
+    """Return whether the gateway asks for fewer requests: it may say so with any transient status."""
+    if not isinstance(error, APIError) or not error.is_transient:
+        return False
+    return isinstance(error, RateLimitError) or error.retry_after is not None

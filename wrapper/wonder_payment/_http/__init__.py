@@ -1,0 +1,1 @@
+"""HTTP: the transports, one attempt, and what its response means."""

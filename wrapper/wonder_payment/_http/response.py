@@ -1,0 +1,234 @@
+"""What an HTTP response means: a payment token, an API error, or a broken contract. No I/O.
+
+Headers are read leniently: one that cannot be read counts as absent.
+"""
+
+import json
+import math
+import re
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, cast
+
+import attrs
+import httpx
+
+from wonder_payment import errors
+from wonder_payment._redact import redact
+from wonder_payment.models import CARD_FIELDS
+
+# Seconds. A smaller difference between the clocks is not why a signature was rejected: the gateway allows 30 minutes.
+CLOCK_TOLERANCE = 300.0
+
+# Seconds: time.sleep() fails above some bound of the system.
+_MAX_SECONDS = 1e9
+
+# A response has some 500 bytes. A body larger than this is not read to its end.
+MAX_BYTES = 1024 * 1024
+
+# A response has four objects. Thousands take fifty times the memory of their text, and hundreds of levels are too deep
+# for pickle, copy and repr.
+_MAX_CONTAINERS = 50
+
+# The reference page's example has 0; the vendor's mobile SDK accepts only 200.
+_GOOD_CODES = (0, 200)
+
+# A longer number is no code, and may be a card number.
+_MAX_CODE = 10**9
+
+# Statuses without a class of their own that may pass: the server gave up on our request, or it came too early.
+_TRANSIENT_STATUSES = frozenset({408, 425})
+
+_ERRORS: dict[float, type[errors.APIError]] = {
+    400: errors.BadRequestError,
+    401: errors.AuthenticationError,
+    403: errors.AuthenticationError,
+    404: errors.NotFoundError,
+    422: errors.BadRequestError,
+    429: errors.RateLimitError,
+}
+
+# The JSON types of the contract, which the generated parser does not check.
+_REQUIRED: dict[str, type] = {"token": str, "token_type": str, "state": str, "default": bool}
+_OPTIONAL: dict[str, type] = {"error_code": str, "error_msg": str, "credit_card": dict}
+_CARD: dict[str, type] = dict.fromkeys(CARD_FIELDS, str)
+
+
+@attrs.frozen
+class CheckedResponse:
+    """A good response, with the four attributes that the generated parser reads of an httpx.Response."""
+
+    envelope: dict[str, Any] = attrs.field(repr=False)
+    status_code: int = HTTPStatus.OK
+    content: bytes = b""
+    headers: None = None
+
+    def json(self) -> dict[str, Any]:
+        return self.envelope
+
+
+def checked_response(response: httpx.Response, body: bytes | None, *, token: str) -> CheckedResponse:
+    """Return the response if the generated parser can read it and it is about this token.
+
+    Args:
+        response: The status and the headers.
+        body: The bytes of the body; None if it is compressed or larger than 1 MiB.
+        token: The UUID that was sent, in lower case.
+
+    Raises:
+        APIError: The status, or the ``code`` in the body, means an error.
+        InvalidResponseError: The status is good, but the body breaks the contract.
+    """
+    envelope = None if body is None else _json_object(body)
+    code = _first(envelope or {}, "code", "error_code")
+    if not response.is_success:
+        raise _api_error(response, envelope or {}, code)
+    if body is None:
+        problem = "its body is compressed or larger than 1 MiB, and was not read to its end"
+    elif envelope is None:
+        problem = "it is not one unambiguous JSON object"
+    elif type(code) not in (str, int, float):
+        problem = "`code` is missing"
+    elif code not in _GOOD_CODES:
+        raise _api_error(response, envelope, code)
+    elif response.status_code != HTTPStatus.OK:
+        problem = "the contract has only HTTP 200"
+    elif (wrong := _problem(envelope, token)) is not None:
+        problem = wrong
+    else:
+        return CheckedResponse(envelope)
+    raise errors.InvalidResponseError(
+        f"The response (HTTP {response.status_code}, {len(body or b'')} bytes) breaks the contract: {problem}."
+    )
+
+
+def _json_object(body: bytes) -> dict[str, Any] | None:
+    """Return the body's JSON object; None if it is anything else, ambiguous, or nested too deep."""
+    if body.count(b"[") + body.count(b"{") > _MAX_CONTAINERS:
+        return None
+    try:
+        # json.loads() on bytes would accept half a surrogate pair.
+        text = body.decode("utf-8-sig")
+        content = json.loads(text, object_pairs_hook=_unambiguous, parse_float=_finite, parse_constant=_finite)
+    except ValueError:
+        return None
+    return cast("dict[str, Any]", content) if isinstance(content, dict) else None
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError("a name occurs twice, so either value may be meant")
+    return content
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text} is not a number")
+    return number
+
+
+def _first(envelope: Mapping[str, Any], *names: str) -> Any:
+    """Return the first of these fields that has a value: current and older pages name them differently."""
+    return next((envelope[name] for name in names if envelope.get(name) is not None), None)
+
+
+def _problem(envelope: dict[str, Any], token: str) -> str | None:
+    """Return how a good envelope breaks the contract, without quoting a value; None if it does not."""
+    missing = [name for name in ("code", "message") if name not in envelope]
+    if missing:
+        return f"`{missing[0]}` is missing"
+    fields = _object(_object(envelope, "data") or {}, "payment_token")
+    if fields is None:
+        return "`data.payment_token` is missing"
+    wrong = _wrong_field(fields, _REQUIRED, _OPTIONAL) or _wrong_field(_object(fields, "credit_card") or {}, {}, _CARD)
+    if wrong is None and fields["token"].lower() != token:
+        return "it is about another token than the one that was sent"
+    return wrong
+
+
+def _object(fields: dict[str, Any], name: str) -> dict[str, Any] | None:
+    value = fields.get(name)
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
+def _wrong_field(fields: dict[str, Any], required: dict[str, type], optional: dict[str, type]) -> str | None:
+    for name, kind in (required | optional).items():
+        value = fields.get(name)
+        if name in required and name not in fields:
+            return f"`{name}` is missing"
+        if not isinstance(value, kind) and not (value is None and name in optional):
+            return f"`{name}` is {type(value).__name__}, not {kind.__name__}"
+    return None
+
+
+def _api_error(response: httpx.Response, envelope: dict[str, Any], code: Any) -> errors.APIError:
+    message = _first(envelope, "message", "error_message")
+    if isinstance(code, str):
+        code = redact(code)
+    elif type(code) not in (int, float) or abs(code) >= _MAX_CODE:
+        code = None
+    message = redact(message) if isinstance(message, str) else None
+    # With a good status the code of the body decides: some codes are HTTP's own numbers.
+    status = code if response.is_success and isinstance(code, int | float) else response.status_code
+    kind = errors.ServerError if 500 <= status <= 999 else _ERRORS.get(status, errors.APIError)  # noqa: PLR2004
+    now = time.time()
+    seconds = retry_after(response.headers.get("Retry-After"), date=response.headers.get("Date"), now=now)
+    summary = f"The gateway returned HTTP {response.status_code}" + (f", code {code}" if code is not None else "")
+    summary += f": {message.rstrip('.')}." if message else "."
+    if response.is_redirect:
+        summary += " Redirects are not followed, because the signature is for one origin. Check base_url."
+    elif kind is errors.RateLimitError and seconds is not None:
+        summary += f" Retry after {seconds:g} s."
+    elif kind is not errors.APIError:
+        summary += f" {kind.advice}"
+    difference = clock_difference(response.headers.get("Date"), now=now)
+    if kind is errors.AuthenticationError and abs(difference) > CLOCK_TOLERANCE:
+        way = "ahead of" if difference > 0 else "behind"
+        summary += f" The gateway's clock is {abs(difference) / 60:.0f} minutes {way} this machine's: set the clock."
+    return kind(
+        summary,
+        is_transient=kind.is_transient or response.status_code in _TRANSIENT_STATUSES,
+        status_code=response.status_code,
+        code=code,
+        message=message,
+        retry_after=seconds,
+    )
+
+
+def http_date(value: str | None) -> datetime | None:
+    """Return an HTTP date in UTC; None if there is none or it cannot be read."""
+    try:
+        date = parsedate_to_datetime(value or "")
+        return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def retry_after(value: str | None, *, date: str | None, now: float) -> float | None:
+    """Return the seconds of a ``Retry-After``, from 0 to a billion; None if there is none or it cannot be read.
+
+    Args:
+        value: The ``Retry-After`` header: seconds, or an HTTP date.
+        date: The ``Date`` header of the same response, to count from: the two clocks may differ.
+        now: Our time (Unix time, UTC), to count from if the response has no date.
+    """
+    seconds = (value or "").strip()
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?", seconds):
+        return min(float(seconds), _MAX_SECONDS)
+    until = http_date(value)
+    if until is None:
+        return None
+    return min(_MAX_SECONDS, max(0.0, (until - (http_date(date) or datetime.fromtimestamp(now, UTC))).total_seconds()))
+
+
+def clock_difference(date: str | None, *, now: float) -> float:
+    """Return the seconds by which the clock behind a ``Date`` header is ahead of ``now`` (Unix time, UTC).
+
+    0.0 if there is no date or it cannot be read.
+    """
+    theirs = http_date(date)
+    return 0.0 if theirs is None else theirs.timestamp() - now

@@ -1,0 +1,175 @@
+"""Checks of many tokens: the result of each, the rate limit that all share, and the loops over them."""
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Generator, Iterable
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextvars import copy_context
+from queue import SimpleQueue
+from typing import Any, TypeAlias, TypeVar
+
+import attrs
+
+from ._redact import clear_locals, clears_locals, last_four
+from .errors import ConfigurationError, WonderError
+from .models import PaymentToken
+
+__all__ = ["CheckResult", "Result", "Throttle", "check_result", "in_tasks", "in_threads"]
+
+_TokenT = TypeVar("_TokenT")
+Result: TypeAlias = PaymentToken | WonderError
+
+
+@attrs.frozen(kw_only=True)
+class CheckResult:
+    """The result of one token of a batch: a payment token, or an error.
+
+    Attributes:
+        token_id: The token as it was given. ``repr`` shows its last four characters only.
+        token: The payment token; None if the check failed.
+        error: Why the check failed; None if it did not.
+    """
+
+    token_id: str = attrs.field(repr=last_four)
+    token: PaymentToken | None = None
+    error: WonderError | None = None
+
+
+def check_result(token: object, result: Result) -> CheckResult:
+    """Return the result of a token.
+
+    Raises:
+        ConfigurationError: The client was closed, so no later token can be checked either.
+    """
+    if isinstance(result, ConfigurationError):
+        raise result
+    if isinstance(result, PaymentToken):
+        return CheckResult(token_id=str(token), token=result)
+    return CheckResult(token_id=str(token), error=result)
+
+
+class Throttle:
+    """When the next request of a batch may be sent, whichever token it is for. Threads may share it.
+
+    Attributes:
+        pauses: How many pauses there were in a row, without any other response in between.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._resume_at = 0.0
+        self.pauses = 0
+
+    def hold(self, seconds: float, *, sent_at: float) -> None:
+        """Send no request for ``seconds``.
+
+        A response to a request that was sent before the current pause ended does not count as another pause.
+        """
+        with self._lock:
+            self.pauses += sent_at >= self._resume_at
+            self._resume_at = max(self._resume_at, time.monotonic() + seconds)
+
+    def resume(self) -> None:
+        """Note that the gateway gave another response than a rate limit."""
+        self.pauses = 0
+
+    def left(self) -> float:
+        """Return the seconds until a request may be sent; 0 or less if it may be sent now."""
+        return self._resume_at - time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep in a thread of the batch.
+
+        Raises:
+            CancelledError: The batch was stopped.
+        """
+        if self._stopped.wait(seconds):
+            raise CancelledError
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the batch has ended, so that no sleep returns."""
+        return self._stopped.is_set()
+
+    def stop(self) -> None:
+        """End all sleeps, and with them the checks that are left."""
+        self._stopped.set()
+
+
+def in_threads(
+    tokens: Iterable[_TokenT], check: Callable[[_TokenT], CheckResult], concurrency: int, throttle: Throttle
+) -> Generator[CheckResult]:
+    """Yield the results as they complete, from ``concurrency`` threads."""
+    completed: SimpleQueue[Future[CheckResult]] = SimpleQueue()
+    running = 0
+    with ThreadPoolExecutor(concurrency, "wonder-payment") as pool:
+        try:
+            for token in tokens:
+                # In the caller's context, so that the caller's trace goes on.
+                pool.submit(copy_context().run, check, token).add_done_callback(completed.put)
+                del token  # from this frame, which a crash reporter may show
+                running += 1
+                while running == concurrency or not completed.empty():
+                    yield _completed(completed.get())
+                    running -= 1
+            while running:
+                yield _completed(completed.get())
+                running -= 1
+        finally:
+            throttle.stop()
+
+
+async def in_tasks(
+    tokens: Iterable[_TokenT] | AsyncIterable[_TokenT],
+    check: Callable[[_TokenT], Coroutine[Any, Any, CheckResult]],
+    concurrency: int,
+) -> AsyncGenerator[CheckResult]:
+    """Yield the results as they complete, from ``concurrency`` tasks; one more task feeds them."""
+    source = aiter(tokens if isinstance(tokens, AsyncIterable) else _each(tokens))
+    completed: asyncio.Queue[asyncio.Task[Any]] = asyncio.Queue()
+    running: set[asyncio.Task[Any]] = set()
+    free = asyncio.Semaphore(concurrency)
+
+    def start(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = asyncio.create_task(coroutine)
+        running.add(task)
+        task.add_done_callback(completed.put_nowait)
+        return task
+
+    @clears_locals
+    async def feed() -> None:
+        await free.acquire()
+        async for token in source:
+            start(check(token))
+            await free.acquire()
+
+    feeder = start(feed())
+    try:
+        while running:
+            task = await completed.get()
+            running.discard(task)
+            if task is feeder:
+                task.result()
+            else:
+                free.release()
+                yield _completed(task)
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        if isinstance(source, AsyncGenerator):
+            await source.aclose()
+
+
+def _completed(check: Future[CheckResult] | asyncio.Task[Any]) -> CheckResult:
+    result: CheckResult = check.result()
+    if result.error:
+        clear_locals(result.error)  # not within the check, whose own frames still run
+    return result
+
+
+async def _each(tokens: Iterable[_TokenT]) -> AsyncGenerator[_TokenT]:
+    for token in tokens:
+        yield token

@@ -1,0 +1,159 @@
+"""``wonder-payment batch``: checks tokens from a file and writes JSON lines. It can be stopped and continued."""
+
+import asyncio
+import signal
+import sys
+import threading
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, nullcontext, suppress
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+import attrs
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TimeRemainingColumn
+from rich.text import Text
+
+from wonder_payment import AsyncWonderClient, InvalidTokenError, WonderError
+
+from .batch_files import Results, Tokens, UsageError, key_of
+from .output import ExitStatus, message, print_error
+from .tokens import CustomerUuid
+
+_Source = Annotated[Path, typer.Argument(metavar="FILE|-", help="The tokens, one per line; - reads stdin.")]
+_Column = Annotated[str | None, typer.Option(help="The column of a CSV file that has the tokens.", metavar="NAME")]
+_Output = Annotated[
+    Path | None,
+    typer.Option(help="Write to this file, not to stdout. The same command continues it.", dir_okay=False),
+]
+_Concurrency = Annotated[int, typer.Option(help="How many tokens to check at a time.", min=1, max=10_000)]
+
+# How many tokens are read before they are checked.
+_MAX_READ_AHEAD = 64
+
+
+def batch(
+    source: _Source,
+    *,
+    column: _Column = None,
+    output: _Output = None,
+    concurrency: _Concurrency = 16,
+    customer_uuid: CustomerUuid = None,
+) -> None:
+    """Check many tokens and write the results as JSON lines.
+
+    With --output you can stop the run, and the same command continues it. The exit status is 0 if every check succeeded
+    (whatever the state of the token), 1 if some failed, 2 for wrong usage, 130 if the run was stopped.
+    """
+    try:
+        tokens = Tokens(source, column)
+        with Results(output) as results:
+            status = _run(tokens, results, concurrency=concurrency, customer_uuid=customer_uuid)
+    except UsageError as error:
+        problem, status = str(error), ExitStatus.USAGE
+    except WonderError as error:
+        is_usage = isinstance(error, InvalidTokenError)
+        problem, status = message(error), ExitStatus.USAGE if is_usage else ExitStatus.ERROR
+    else:
+        problem = results.summary(is_stopped=status == ExitStatus.STOPPED)
+    if problem:
+        print_error(problem)
+    raise typer.Exit(status)
+
+
+class _Rate(ProgressColumn):
+    """Tokens per second."""
+
+    def render(self, task: Any) -> Text:
+        return Text(f"{task.speed or 0:.0f}/s", style="progress.data.speed")
+
+
+def _run(tokens: Tokens, results: Results, **options: Any) -> int:
+    """Check the tokens that have no result yet, and return the exit status."""
+    console = Console(stderr=True, soft_wrap=True)
+    columns = BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(elapsed_when_finished=True)
+    # On a terminal, rich prints the lines above the bar. Anything else gets them unchanged.
+    progress = Progress(*columns, console=console, disable=not console.is_terminal, redirect_stdout=sys.stdout.isatty())
+    with nullcontext() if progress.disable else progress:  # rich before 14 ends a disabled bar with an empty line
+        try:
+            asyncio.run(_check(tokens, results, progress, options))
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            return ExitStatus.STOPPED
+    return ExitStatus.ERROR if results.failed else 0
+
+
+async def _check(tokens: Tokens, results: Results, progress: Progress, options: dict[str, Any]) -> None:
+    this = cast("asyncio.Task[None]", asyncio.current_task())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # A signal cancels the task at its next await, so never in the middle of a line.
+        this.get_loop().add_signal_handler(number, this.cancel)
+    total = None if progress.disable else await asyncio.to_thread(tokens.count)
+    bar = progress.add_task("", total=total)
+    remaining = _Remaining(tokens.each(), results.known)
+    async with (
+        AsyncWonderClient.from_env() as wonder,
+        aclosing(_from_thread(remaining)) as source,
+        aclosing(wonder.check_tokens(source, **options)) as checked,
+    ):
+        async for result in checked:
+            results.write(result)
+            # Skipped tokens are not work: counting them would inflate the rate.
+            progress.update(bar, advance=1, total=total and total - remaining.skipped)
+    progress.update(bar, total=progress.tasks[0].completed)
+
+
+@attrs.define
+class _Remaining:
+    """The tokens that are not checked yet, each once.
+
+    Attributes:
+        tokens: All tokens.
+        known: The keys of the tokens that have a result. The keys of the tokens that are yielded are added.
+        skipped: How many tokens were left out so far.
+    """
+
+    tokens: Iterator[str]
+    known: set[bytes]
+    skipped: int = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for token in self.tokens:
+            try:
+                key = key_of(token)
+            except InvalidTokenError:
+                yield token  # its result will be this error
+                continue
+            if key in self.known:
+                self.skipped += 1
+            else:
+                self.known.add(key)
+                yield token
+
+
+async def _from_thread(tokens: _Remaining) -> AsyncGenerator[str]:
+    """Yield tokens that a thread reads, so that a slow source delays no result.
+
+    It is a daemon thread: a read of stdin ends only with a line, and the program must be able to end before that.
+    """
+    loop = asyncio.get_running_loop()
+    read: asyncio.Queue[str | Exception | None] = asyncio.Queue()
+    room = threading.Semaphore(_MAX_READ_AHEAD)
+
+    def work() -> None:
+        ending: Exception | None = None
+        with suppress(RuntimeError):  # the loop was closed
+            try:
+                for token in tokens:
+                    room.acquire()
+                    loop.call_soon_threadsafe(read.put_nowait, token)
+            except Exception as error:  # noqa: BLE001 (the generator raises it)
+                ending = error
+            loop.call_soon_threadsafe(read.put_nowait, ending)
+
+    threading.Thread(target=work, daemon=True).start()
+    while isinstance(token := await read.get(), str):
+        room.release()
+        yield token
+    if token:
+        raise token

@@ -1,0 +1,154 @@
+"""The result of a check: the payment token in plain Python types."""
+
+from datetime import UTC, date, datetime
+from typing import Any, Self, TypeAlias, TypeVar
+from uuid import UUID
+
+import attrs
+from dateutil.relativedelta import relativedelta
+from wonder_payment_client import models as wire
+from wonder_payment_client.types import Unset
+
+from ._redact import last_four, redact
+
+__all__ = ["Card", "PaymentToken", "TokenState", "TokenType"]
+
+_T = TypeVar("_T")
+UUIDLike: TypeAlias = str | UUID
+
+TokenState = wire.TokenState
+"""The states that the vendor's mobile SDK knows: pending, success and failed. The reference page lists none."""
+
+TokenType = wire.TokenType
+"""The token types that the reference page lists. The gateway may return others."""
+
+
+def _repr_last_four(secret: str | None) -> str:
+    return repr(last_four(secret) if secret else secret)
+
+
+def _repr_redacted(text: str | None) -> str:
+    return repr(redact(text) if text else text)
+
+
+@attrs.frozen(kw_only=True)
+class Card:
+    """A stored card, as far as the gateway shows it. Every field may be None.
+
+    Attributes:
+        number: The card number, usually masked by the gateway. ``repr`` shows its last four digits only.
+        exp_month: The month of expiry, as the gateway writes it.
+        exp_year: The year of expiry with two or four digits, as the gateway writes it.
+        holder_name: The cardholder's name. ``repr`` does not show it.
+        brand: The card scheme.
+        billing_currency: The currency the card is billed in.
+    """
+
+    number: str | None = attrs.field(default=None, repr=_repr_last_four)
+    exp_month: str | None = attrs.field(default=None, repr=_repr_redacted)
+    exp_year: str | None = attrs.field(default=None, repr=_repr_redacted)
+    holder_name: str | None = attrs.field(default=None, repr=False)
+    brand: str | None = attrs.field(default=None, repr=_repr_redacted)
+    billing_currency: str | None = attrs.field(default=None, repr=_repr_redacted)
+
+    @property
+    def last4(self) -> str | None:
+        """The last four characters of the number; None without a number."""
+        return self.number[-4:] if self.number else None
+
+    @property
+    def expires_on(self) -> date | None:
+        """The last day on which the card is valid, the end of its month; None if the expiry cannot be read."""
+        month, year = (self.exp_month or "").strip(), (self.exp_year or "").strip()
+        if not (month.isdecimal() and year.isdecimal() and len(month) <= 2 and len(year) in (2, 4)):  # noqa: PLR2004
+            return None
+        try:
+            # A two-digit year is of this century: no card is valid for decades.
+            first = date(int(year) + (2000 if len(year) == 2 else 0), int(month), 1)  # noqa: PLR2004
+        except ValueError:
+            return None
+        return first + relativedelta(day=31)
+
+    def is_expired(self, on: date | None = None) -> bool:
+        """Return whether the card has expired; False if the expiry cannot be read.
+
+        Args:
+            on: The day to compare with; today (UTC) by default.
+        """
+        day = on or datetime.now(UTC)
+        day = day.date() if isinstance(day, datetime) else day
+        return self.expires_on is not None and self.expires_on < day
+
+
+CARD_FIELDS = tuple(field.name for field in attrs.fields(Card))
+
+
+@attrs.frozen(kw_only=True)
+class PaymentToken:
+    """A payment token as the gateway reports it.
+
+    ``repr`` and ``str`` show the last four characters of the token and of the card number, and no cardholder name.
+
+    Attributes:
+        token: The token's value.
+        token_type: What is stored; a plain string for a type that this version does not know.
+        state: The state of 3-D Secure; a plain string for a state that this version does not know.
+        is_default: Whether this is the customer's default token.
+        error_code: Why 3-D Secure failed, for programs; None unless it failed.
+        error_message: Why 3-D Secure failed, for people (``error_msg`` on the wire); None unless it failed.
+        card: The card, if ``token_type`` is ``CreditCard`` and the gateway shows it.
+        request_id: The X-Request-ID of the request. The vendor's support asks for it.
+        extra: Fields of the response that the contract does not know, such as the ``verify_url`` of older pages.
+    """
+
+    token: str = attrs.field(repr=_repr_last_four)
+    token_type: TokenType | str = attrs.field(repr=_repr_redacted)
+    state: TokenState | str = attrs.field(repr=_repr_redacted)
+    is_default: bool
+    error_code: str | None = attrs.field(default=None, repr=_repr_redacted)
+    error_message: str | None = attrs.field(default=None, repr=_repr_redacted)
+    card: Card | None = None
+    request_id: str | None = None
+    extra: dict[str, Any] = attrs.field(factory=dict, hash=False, repr=lambda extra: f"<{len(extra)} fields>")
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether the cardholder passed 3-D Secure: the token may be used."""
+        return self.state == TokenState.SUCCESS
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether 3-D Secure failed; ``error_code`` and ``error_message`` say why."""
+        return self.state == TokenState.FAILED
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether 3-D Secure has not completed: any state other than success and failed."""
+        return not (self.is_verified or self.is_failed)
+
+    @classmethod
+    def from_model(cls, response: wire.CheckPaymentTokenResponse, *, request_id: str | None) -> Self:
+        """Return the plain form of a response that the generated client parsed and `_http.response` checked."""
+        token = response.data.payment_token
+        extra = {**response.additional_properties, **response.data.additional_properties, **token.additional_properties}
+        card = None
+        if isinstance(token.credit_card, wire.CreditCard):
+            card = Card(**{name: _given(getattr(token.credit_card, name)) for name in CARD_FIELDS})
+            if token.credit_card.additional_properties:
+                extra["credit_card"] = token.credit_card.additional_properties
+        return cls(
+            token=token.token,
+            token_type=token.token_type,
+            state=token.state,
+            is_default=token.default,
+            error_code=_given(token.error_code),
+            error_message=_given(token.error_msg),
+            card=card,
+            request_id=request_id,
+            extra=extra,
+        )
+
+
+def _given(value: _T | Unset) -> _T | None:
+    """Return None for a field that the response does not have."""
+    return None if isinstance(value, Unset) else value
