@@ -149,7 +149,7 @@ def test_certificates_that_cannot_be_read_are_an_error_of_the_client(
         file.write_text(content)
     with environment(SSL_CERT_FILE=str(file)), pytest.raises(ConfigurationError) as caught:
         kind("app", key(), environment="sandbox")
-    told = f"The certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be read: {problem}\\."
+    told = f"The certificates of SSL_CERT_FILE cannot be read: {problem}\\."
     assert re.fullmatch(told, str(caught.value.args[0]))
 
 

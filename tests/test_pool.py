@@ -111,6 +111,21 @@ def test_checks_that_are_cut_off_give_their_places_back() -> None:
     assert asyncio.run(main())
 
 
+@pytest.mark.parametrize("transport", [None, "aiohttp"], ids=["httpx", "aiohttp"])
+def test_closing_a_client_ends_the_checks_that_wait_for_a_connection_and_cancels_no_task(transport: str | None) -> None:
+    async def main() -> None:
+        async with a_client(transport=transport) as (client, server):
+            checks = [asyncio.create_task(client.check_token(VERIFIED)) for _ in range(120)]
+            await reached(lambda: server.in_flight == 100)
+            await client.aclose()
+            server.may_respond.set()
+            results = await asyncio.gather(*checks, return_exceptions=True)
+            assert [type(result) for result in results] == [ConfigurationError] * 120
+            assert server.max_in_flight == 100
+
+    asyncio.run(main())
+
+
 # Which transport a request uses
 
 

@@ -4,7 +4,7 @@ from concurrent.futures import CancelledError
 from typing import Any
 
 import pytest
-from playing import SUCCESS, Player, failed, policy
+from playing import HANGS, SUCCESS, Player, failed, policy
 from wonder_payment import NetworkError, ServerError, WonderError
 from wonder_payment._flow import Attempt, Outcome, Sleep, Steps, attempts
 from wonder_payment.batch import Throttle
@@ -120,6 +120,12 @@ def test_a_rate_limit_without_end_ends_in_its_error(
     error = failed(429, Retry_After="5")
     outcome = play(checked(throttle, max_attempts=max_attempts, on_retry=on_retry), error)
     assert (outcome.result, outcome.attempts) == (error, made)
+
+
+def test_a_timeout_after_a_rate_limit_is_not_another_rate_limit(play: Player) -> None:
+    throttle, error = Throttle(), failed(429, Retry_After="1")
+    outcome = play(checked(throttle, timeout=10.0, max_elapsed=5.0), error, HANGS)
+    assert (outcome.result, outcome.attempts, play.sleeps, throttle.pauses) == (error, 2, [1.0], 0)
 
 
 def test_on_retry_is_called_for_a_rate_limit(play: Player) -> None:

@@ -19,6 +19,7 @@ from wonder_payment import (
     RequestTimeoutError,
     RetryPolicy,
     WonderClient,
+    WonderError,
 )
 
 
@@ -67,7 +68,7 @@ def check_failure(kind: Kind, handler: Handler, failure: Exception, cause: type[
     # A copy: the frames and the request of the original hold the signed headers.
     assert type(error.__cause__) is cause
     assert error.__cause__ is not failure
-    assert error.__cause__.args == ("broken off",)
+    assert str(error.__cause__) == "broken off"
     assert error.__cause__.__traceback__ is None
     assert error.__cause__.__context__ is None
     assert getattr(error.__cause__, "_request", None) is None
@@ -154,5 +155,34 @@ def test_a_client_that_is_closed_while_a_request_is_in_flight_says_so(kind: Kind
         raise error
 
     client: Any = caller(kind, sync_handler if kind is WonderClient else handler).make()
-    with pytest.raises(ConfigurationError, match="closed while a request was in flight"):
+    with pytest.raises(ConfigurationError, match="closed during the call"):
         asyncio.run(client.check_token(TOKEN)) if kind is AsyncWonderClient else client.check_token(TOKEN)
+
+
+@for_both_clients
+def test_an_assertion_of_a_mock_transport_leaves_as_itself_also_once_the_client_is_closed(kind: Kind) -> None:
+    async def handler(_request: httpx.Request) -> httpx.Response:
+        await client.aclose()
+        raise AssertionError("not what was expected")
+
+    def sync_handler(_request: httpx.Request) -> httpx.Response:
+        client.close()
+        raise AssertionError("not what was expected")
+
+    client: Any = caller(kind, sync_handler if kind is WonderClient else handler).make()
+    with pytest.raises(AssertionError, match="not what was expected"):
+        asyncio.run(client.check_token(TOKEN)) if kind is AsyncWonderClient else client.check_token(TOKEN)
+
+
+@for_both_clients
+def test_a_client_that_is_closed_before_a_retry_sends_nothing_more(kind: Kind) -> None:
+    handler, requests = always(lambda: httpx.Response(503))
+
+    def on_retry(_error: WonderError, _delay: float) -> None:
+        client.close() if kind is WonderClient else tasks.append(asyncio.create_task(client.aclose()))
+
+    tasks: list[asyncio.Task[None]] = []
+    client: Any = caller(kind, handler, retry=RetryPolicy(backoff_initial=0.01), on_retry=on_retry).make()
+    with pytest.raises(ConfigurationError, match="This client was closed") as caught:
+        asyncio.run(client.check_token(TOKEN)) if kind is AsyncWonderClient else client.check_token(TOKEN)
+    assert (len(requests), caught.value.attempts) == (1, 2)

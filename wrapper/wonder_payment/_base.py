@@ -8,11 +8,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from wonder_payment_client.models import CheckPaymentTokenRequest, Language, PaymentTokenReference
 
 from . import config
-from ._flow import Policy
+from ._flow import OnPoll, Policy, Steps, wait
 from ._redact import clears_locals
 from .errors import ConfigurationError, WonderError
-from .models import UUIDLike
-from .retry import RetryPolicy, number
+from .models import PaymentToken, UUIDLike
+from .retry import PollPolicy, RetryPolicy, number
 from .signing import WonderAuth, load_private_key
 
 TransportT = TypeVar("TransportT")
@@ -76,6 +76,11 @@ class BaseClient(Generic[TransportT]):
             f"{type(self).__name__} cannot be pickled or copied: it holds a private key and connections. Make one in "
             "each process, for example with from_env()."
         )
+
+    def _wait(self, timeout: float, poll: PollPolicy, on_poll: OnPoll | None) -> Steps[PaymentToken]:
+        """Check the arguments of a wait and return its steps."""
+        config.check_wait(timeout, poll, on_poll)
+        return wait(self._policy, timeout=timeout, poll=poll, on_poll=on_poll)
 
     def _request(self, token: UUIDLike, customer_uuid: UUIDLike | None) -> tuple[str, dict[str, Any]]:
         """Check the arguments of a call; return the token and what the generated function takes.

@@ -24,6 +24,7 @@ logger = logging.getLogger("wonder_payment")
 logger.addHandler(logging.NullHandler())
 
 _T = TypeVar("_T")
+OnPoll: TypeAlias = Callable[[PaymentToken], object]
 
 # The part of a wait's budget that is kept for the final poll: twice the time of the last attempt, between these bounds
 # in seconds (with less, a moment's delay would fail the poll), and at most this share of the budget.
@@ -82,11 +83,7 @@ Steps: TypeAlias = Generator[Attempt | Sleep, Any, _T]
 
 
 def attempts(
-    policy: Policy,
-    *,
-    until: float = math.inf,
-    failure: WonderError | None = None,
-    throttle: Throttle | None = None,
+    policy: Policy, *, until: float = math.inf, failure: WonderError | None = None, throttle: Throttle | None = None
 ) -> Steps[Outcome]:
     """Make attempts until one succeeds, one fails for good, or the budget is spent.
 
@@ -103,7 +100,7 @@ def attempts(
     number = limited = 0
     while True:
         number += 1
-        while throttle and ((left := throttle.left()) > 0 or throttle.is_stopped):
+        while throttle and ((left := throttle.left()) > 0 or throttle.stopped.is_set()):
             deadline += left
             yield Sleep(left)
         began = time.monotonic()
@@ -111,30 +108,26 @@ def attempts(
         result: Result = yield attempt
         seconds = time.monotonic() - began
         logger.debug("attempt %d: %s after %.3f s (request id %s)", number, _label(result), seconds, result.request_id)
+        is_limited = throttle is not None and _is_rate_limit(result)
+        if throttle and not is_limited:
+            throttle.resume()
         if isinstance(result, PaymentToken):
-            if throttle:
-                throttle.resume()
             return Outcome(result, number, seconds)
         # A timeout caused by the call's own deadline says less than the failure before it.
         is_cut_short = isinstance(result, RequestTimeoutError) and attempt.deadline == deadline
         failure = failure if failure and is_cut_short and not isinstance(failure, RequestTimeoutError) else result
         failure.attempts = number
         delay = retry.delay(failure, number)
-        is_limited = throttle is not None and _is_rate_limit(failure)
+        is_over = number - limited >= retry.max_attempts or time.monotonic() + delay >= deadline
         if throttle and is_limited:
             limited += 1
             throttle.hold(delay, sent_at=began)
             deadline = time.monotonic() + retry.max_elapsed
             is_over = throttle.pauses >= retry.max_attempts or limited >= _MAX_RATE_LIMITS * retry.max_attempts
-        else:
-            if throttle:
-                throttle.resume()
-            is_over = number - limited >= retry.max_attempts or time.monotonic() + delay >= deadline
         if is_over or not failure.is_transient:
             return Outcome(failure, number, seconds)
-        logger.warning(
-            "attempt %d: %s; retry in %.2f s (request id %s)", number, _label(failure), delay, failure.request_id
-        )
+        label, request_id = _label(failure), failure.request_id
+        logger.warning("attempt %d: %s; retry in %.2f s (request id %s)", number, label, delay, request_id)
         if policy.on_retry is not None:
             clear_locals(failure, sys.exception())
             policy.on_retry(failure, delay)
@@ -150,9 +143,7 @@ def check(policy: Policy) -> Steps[PaymentToken]:
     return outcome.result
 
 
-def wait(
-    policy: Policy, *, timeout: float, poll: PollPolicy, on_poll: Callable[[PaymentToken], object] | None
-) -> Steps[PaymentToken]:
+def wait(policy: Policy, *, timeout: float, poll: PollPolicy, on_poll: OnPoll | None) -> Steps[PaymentToken]:
     """Poll until 3-D Secure completes; raise StillPendingError when ``timeout`` seconds are over.
 
     A poll that fails with a transient error does not end the wait.
@@ -185,13 +176,9 @@ def wait(
         yield Sleep(min(max(poll.delay(elapsed), retry_after), left))
     made_polls = "1 poll" if polls == 1 else f"{polls} polls"
     state = f"the last state was {redact(token.state)}" if token else "no poll succeeded"
+    text = f"Timed out after {elapsed:.1f} s and {made_polls} while 3-D Secure was pending; {state}. Wait again later."
     raise StillPendingError(
-        f"Timed out after {elapsed:.1f} s and {made_polls} while 3-D Secure was pending; {state}. Wait again later.",
-        token=token,
-        elapsed=elapsed,
-        polls=polls,
-        attempts=made,
-        request_id=outcome.result.request_id,
+        text, token=token, elapsed=elapsed, polls=polls, attempts=made, request_id=outcome.result.request_id
     ) from error
 
 
@@ -224,8 +211,8 @@ def _label(result: Result) -> str:
     return f"HTTP {result.status_code}" if isinstance(result, APIError) else type(result).__name__
 
 
-def _is_rate_limit(error: WonderError) -> bool:
+def _is_rate_limit(result: Result) -> bool:
     """Return whether the gateway asks for fewer requests: it may say so with any transient status."""
-    if not isinstance(error, APIError) or not error.is_transient:
+    if not isinstance(result, APIError) or not result.is_transient:
         return False
-    return isinstance(error, RateLimitError) or error.retry_after is not None
+    return isinstance(result, RateLimitError) or result.retry_after is not None

@@ -7,10 +7,9 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, TypeVar, cast
 
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
+_FunctionT = TypeVar("_FunctionT", bound=Callable[..., Any])
 
 _MAX_QUOTED = 200
 _MAX_READ = 2_000
@@ -19,10 +18,9 @@ _MAX_READ = 2_000
 _SECRET = re.compile(r"[\w+/=%-]{28,}(?=[\w+/=%-]{4})|(?:[0-9][ ._/-]?){8,}(?=(?:[0-9][ ._/-]?){3}[0-9])", re.ASCII)
 
 # The packages whose frames hold the key, the token, the signed headers or the response while an attempt runs.
-_OURS = {"wonder_payment", "wonder_payment_client"}
 _LIBRARIES = {"aiohttp", "anyio", "cryptography", "h11", "h2", "httpcore", "httpx", "httpx_aiohttp"}
 _STANDARD = {"asyncio", "base64", "hmac", "json", "socket", "ssl"}
-_PACKAGES = _OURS | _LIBRARIES | _STANDARD
+_PACKAGES = {"wonder_payment", "wonder_payment_client"} | _LIBRARIES | _STANDARD
 
 
 def last_four(secret: str) -> str:
@@ -45,25 +43,22 @@ def without_secrets(text: str) -> str:
     return _SECRET.sub("…", text)
 
 
-def clears_locals(function: Callable[_P, _T]) -> Callable[_P, _T]:
+def clears_locals(function: _FunctionT) -> _FunctionT:
     """Decorate a public function so that no frame of an error that leaves it holds a secret.
 
     Crash reporters print the local variables of every frame in a traceback. The traceback stays whole: our frames and
     the HTTP libraries' lose their locals, those of the caller's callbacks and mock transports keep them.
     """
-    if inspect.iscoroutinefunction(function):
 
-        @functools.wraps(function)
-        async def call_async(*args: Any, **kwargs: Any) -> Any:
-            handled = sys.exception()
-            try:
-                return await function(*args, **kwargs)
-            except BaseException as error:
-                del args, kwargs
-                clear_locals(error, handled)
-                raise
-
-        return cast("Callable[_P, _T]", call_async)
+    @functools.wraps(function)
+    async def call_async(*args: Any, **kwargs: Any) -> Any:
+        handled = sys.exception()
+        try:
+            return await function(*args, **kwargs)
+        except BaseException as error:
+            del args, kwargs
+            clear_locals(error, handled)
+            raise
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -75,7 +70,7 @@ def clears_locals(function: Callable[_P, _T]) -> Callable[_P, _T]:
             clear_locals(error, handled)
             raise
 
-    return cast("Callable[_P, _T]", call)
+    return cast("_FunctionT", call_async if inspect.iscoroutinefunction(function) else call)
 
 
 def clear_locals(error: BaseException, handled: BaseException | None = None) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Coroutine, Generator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextvars import copy_context
 from queue import SimpleQueue
@@ -14,8 +14,6 @@ import attrs
 from ._redact import clear_locals, clears_locals, last_four
 from .errors import ConfigurationError, WonderError
 from .models import PaymentToken
-
-__all__ = ["CheckResult", "Result", "Throttle", "check_result", "in_tasks", "in_threads"]
 
 _TokenT = TypeVar("_TokenT")
 Result: TypeAlias = PaymentToken | WonderError
@@ -54,11 +52,12 @@ class Throttle:
 
     Attributes:
         pauses: How many pauses there were in a row, without any other response in between.
+        stopped: Whether the batch has ended, so that no sleep returns.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._stopped = threading.Event()
+        self.stopped = threading.Event()
         self._resume_at = 0.0
         self.pauses = 0
 
@@ -85,21 +84,16 @@ class Throttle:
         Raises:
             CancelledError: The batch was stopped.
         """
-        if self._stopped.wait(seconds):
+        if self.stopped.wait(seconds):
             raise CancelledError
-
-    @property
-    def is_stopped(self) -> bool:
-        """Whether the batch has ended, so that no sleep returns."""
-        return self._stopped.is_set()
 
     def stop(self) -> None:
         """End all sleeps, and with them the checks that are left."""
-        self._stopped.set()
+        self.stopped.set()
 
 
 def in_threads(
-    tokens: Iterable[_TokenT], check: Callable[[_TokenT], CheckResult], concurrency: int, throttle: Throttle
+    tokens: Iterator[_TokenT], check: Callable[[_TokenT], CheckResult], concurrency: int, throttle: Throttle
 ) -> Generator[CheckResult]:
     """Yield the results as they complete, from ``concurrency`` threads."""
     completed: SimpleQueue[Future[CheckResult]] = SimpleQueue()
@@ -114,20 +108,16 @@ def in_threads(
                 while running == concurrency or not completed.empty():
                     yield _completed(completed.get())
                     running -= 1
-            while running:
+            for _ in range(running):
                 yield _completed(completed.get())
-                running -= 1
         finally:
             throttle.stop()
 
 
 async def in_tasks(
-    tokens: Iterable[_TokenT] | AsyncIterable[_TokenT],
-    check: Callable[[_TokenT], Coroutine[Any, Any, CheckResult]],
-    concurrency: int,
+    source: AsyncIterator[_TokenT], check: Callable[[_TokenT], Coroutine[Any, Any, CheckResult]], concurrency: int
 ) -> AsyncGenerator[CheckResult]:
     """Yield the results as they complete, from ``concurrency`` tasks; one more task feeds them."""
-    source = aiter(tokens if isinstance(tokens, AsyncIterable) else _each(tokens))
     completed: asyncio.Queue[asyncio.Task[Any]] = asyncio.Queue()
     running: set[asyncio.Task[Any]] = set()
     free = asyncio.Semaphore(concurrency)
@@ -170,6 +160,7 @@ def _completed(check: Future[CheckResult] | asyncio.Task[Any]) -> CheckResult:
     return result
 
 
-async def _each(tokens: Iterable[_TokenT]) -> AsyncGenerator[_TokenT]:
+async def as_async(tokens: Iterator[_TokenT]) -> AsyncGenerator[_TokenT]:
+    """Yield the tokens of an iterator."""
     for token in tokens:
         yield token

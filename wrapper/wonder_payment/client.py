@@ -3,19 +3,19 @@
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Iterable
 from functools import cache
-from typing import Any, Literal, Protocol, Self, TypeVar, cast
+from typing import Any, Literal, Protocol, Self, TypeAlias, TypeVar, cast
 
 import httpx
 from wonder_payment_client import Client
 from wonder_payment_client.api.payment_tokens import check_payment_token
 
 from ._base import BaseClient
-from ._flow import Attempt, attempts, check, drive, drive_async, wait
+from ._flow import Attempt, attempts, check, drive, drive_async
 from ._http.exchange import AsyncExchange, SyncExchange
 from ._http.pool import LoopPools, ProcessPools
 from ._redact import clears_locals
-from .batch import CheckResult, Result, Throttle, check_result, in_tasks, in_threads
-from .config import check_batch, check_wait, checked_transport
+from .batch import CheckResult, Result, Throttle, as_async, check_result, in_tasks, in_threads
+from .config import check_batch, checked_transport
 from .errors import InvalidTokenError, WonderError
 from .models import PaymentToken, UUIDLike
 from .retry import PollPolicy
@@ -23,6 +23,7 @@ from .retry import PollPolicy
 __all__ = ["AsyncWonderClient", "TokenChecker", "WonderClient", "check_token"]
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
+_Tokens: TypeAlias = Iterable[UUIDLike] | AsyncIterable[UUIDLike]
 
 
 class TokenChecker(Protocol[ResultT_co]):
@@ -109,9 +110,7 @@ class WonderClient(BaseClient[httpx.BaseTransport]):
             APIError: The gateway rejected the request for good: 400, 401, 403, 404 and other statuses below 500.
             InvalidResponseError: The response breaks the contract.
         """
-        check_wait(timeout, poll, on_poll)
-        steps = wait(self._policy, timeout=timeout, poll=poll, on_poll=on_poll)
-        return drive(steps, self._attempts(token, customer_uuid), time.sleep)
+        return drive(self._wait(timeout, poll, on_poll), self._attempts(token, customer_uuid), time.sleep)
 
     @clears_locals
     def check_tokens(
@@ -204,17 +203,11 @@ class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport | Literal["aiohttp"]
         on_poll: Callable[[PaymentToken], object] | None = None,
     ) -> PaymentToken:
         """Poll until 3-D Secure completes; see `WonderClient.wait_for_token`."""
-        check_wait(timeout, poll, on_poll)
-        steps = wait(self._policy, timeout=timeout, poll=poll, on_poll=on_poll)
-        return await drive_async(steps, self._attempts(token, customer_uuid))
+        return await drive_async(self._wait(timeout, poll, on_poll), self._attempts(token, customer_uuid))
 
     @clears_locals
     def check_tokens(
-        self,
-        tokens: Iterable[UUIDLike] | AsyncIterable[UUIDLike],
-        *,
-        concurrency: int = 16,
-        customer_uuid: UUIDLike | None = None,
+        self, tokens: _Tokens, *, concurrency: int = 16, customer_uuid: UUIDLike | None = None
     ) -> AsyncGenerator[CheckResult]:
         """Check many tokens; see `WonderClient.check_tokens`.
 
@@ -234,7 +227,7 @@ class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport | Literal["aiohttp"]
             return check_result(token, outcome.result)
 
         # An iterator shows none of its tokens in a crash report.
-        source = tokens if isinstance(tokens, AsyncIterable) else iter(tokens)
+        source = aiter(tokens) if isinstance(tokens, AsyncIterable) else as_async(iter(tokens))
         return in_tasks(source, check_one, concurrency)
 
     def _attempts(self, token: UUIDLike, customer_uuid: UUIDLike | None) -> Callable[[Attempt], Awaitable[Result]]:
@@ -265,7 +258,6 @@ class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport | Literal["aiohttp"]
 
 
 @cache
-@clears_locals
 def _default_client() -> WonderClient:
     return WonderClient.from_env()
 

@@ -6,18 +6,16 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from inspect import iscoroutinefunction
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar, cast
+from typing import Any, TypedDict, cast
 from uuid import UUID
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from .errors import ConfigurationError, InvalidTokenError, WonderError
-from .retry import PollPolicy, RetryPolicy, number, whole_number
+from .retry import PollPolicy, RetryPolicy, number
 
 __all__ = ["Environment", "Settings"]
-
-_T = TypeVar("_T")
 
 LANGUAGES = ("en", "zh-HK", "zh-CN")
 
@@ -41,13 +39,7 @@ class Environment(StrEnum):
     @property
     def base_url(self) -> str:
         """The gateway's scheme and host."""
-        return _BASE_URLS[self]
-
-
-_BASE_URLS = {
-    Environment.SANDBOX: "https://gateway-stg.wonder.today",
-    Environment.PRODUCTION: "https://gateway.wonder.today",
-}
+        return "https://gateway-stg.wonder.today" if self is Environment.SANDBOX else "https://gateway.wonder.today"
 
 
 class Settings(TypedDict, total=False):
@@ -129,13 +121,12 @@ def check_callback(name: str, callback: object) -> None:
     Raises:
         ConfigurationError: It is not; the message names the argument.
     """
-    if callback is None:
-        return
-    if not callable(callback) or iscoroutinefunction(callback) or iscoroutinefunction(type(callback).__call__):
+    is_async = iscoroutinefunction(callback) or iscoroutinefunction(type(callback).__call__)
+    if callback is not None and (is_async or not callable(callback)):
         raise ConfigurationError(f"{name} must be a plain function: nothing would await an async one.")
 
 
-def checked_transport(transport: _T, kind: type, *names: str) -> _T:
+def checked_transport(transport: Any, kind: type, *names: str) -> Any:
     """Return the transport if it is of this kind, one of these names, or None.
 
     Raises:
@@ -168,7 +159,7 @@ def check_batch(tokens: object, kinds: Any, concurrency: object, customer_uuid: 
     """
     if isinstance(tokens, str | bytes) or not isinstance(tokens, kinds):
         raise ConfigurationError("tokens must be an iterable of tokens, and not one token.")
-    whole_number("concurrency", concurrency, minimum=1, maximum=10_000)
+    number("concurrency", concurrency, minimum=1, maximum=10_000, whole=True)
     checked_customer(customer_uuid)
 
 
@@ -239,34 +230,30 @@ def settings_from(environ: Mapping[str, str], overrides: Mapping[str, Any]) -> d
     """
 
     def variable(name: str) -> str | None:
-        return environ.get(name) or None
+        return environ.get(f"WONDER_{name.upper()}") or None
 
-    def given(argument: str) -> bool:
-        return settings[argument] is not None and plain_text(settings[argument]) != ""
+    def is_set(name: str) -> bool:
+        return settings[name] is not None and plain_text(settings[name]) != ""
 
-    names = {"app_id": "APP_ID", "environment": "ENVIRONMENT", "base_url": "BASE_URL", "language": "LANGUAGE"}
-    settings: dict[str, Any] = {argument: variable(f"WONDER_{name}") for argument, name in names.items()}
-    pem, file = variable("WONDER_PRIVATE_KEY"), variable("WONDER_PRIVATE_KEY_FILE")
-    is_key_clear = "private_key" in overrides or not (pem and file)
+    settings: dict[str, Any] = {name: variable(name) for name in ("app_id", "environment", "base_url", "language")}
+    pem = file = None
     if "private_key" not in overrides:
-        settings |= {"private_key": pem or file, "passphrase": variable("WONDER_PRIVATE_KEY_PASSPHRASE")}
+        pem, file = variable("private_key"), variable("private_key_file")
+        settings |= {"private_key": pem or file, "passphrase": variable("private_key_passphrase")}
     settings |= overrides
-
-    missing = [
-        name
-        for name, is_set in {
-            "WONDER_APP_ID": given("app_id"),
-            "WONDER_PRIVATE_KEY (or WONDER_PRIVATE_KEY_FILE)": given("private_key"),
-            "WONDER_PRIVATE_KEY or WONDER_PRIVATE_KEY_FILE, not both": is_key_clear,
-            "WONDER_ENVIRONMENT (sandbox or production)": given("environment") or given("base_url"),
-        }.items()
-        if not is_set
-    ]
-    if missing:
-        raise ConfigurationError(f"Set {', '.join(missing)} in the environment.")
-    if "private_key" not in overrides:
-        # Many secret stores cannot hold line breaks.
-        settings["private_key"] = pem.replace("\\n", "\n") if pem else _content_of(Path(settings["private_key"]))
+    required = {
+        "WONDER_APP_ID": is_set("app_id"),
+        "WONDER_PRIVATE_KEY (or WONDER_PRIVATE_KEY_FILE)": is_set("private_key"),
+        "WONDER_PRIVATE_KEY or WONDER_PRIVATE_KEY_FILE, not both": not (pem and file),
+        "WONDER_ENVIRONMENT (sandbox or production)": is_set("environment") or is_set("base_url"),
+    }
+    if not all(required.values()):
+        missing = ", ".join(name for name, is_there in required.items() if not is_there)
+        raise ConfigurationError(f"Set {missing} in the environment.")
+    if pem:
+        settings["private_key"] = pem.replace("\\n", "\n")  # many secret stores cannot hold line breaks
+    elif file:
+        settings["private_key"] = _content_of(Path(file))
     return settings
 
 

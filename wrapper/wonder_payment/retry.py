@@ -11,8 +11,18 @@ from .errors import APIError, ConfigurationError
 __all__ = ["PollPolicy", "RetryPolicy"]
 
 
-def number(name: str, value: object, *, minimum: float = 0.0, maximum: float = 1e9, above: bool = False) -> None:
-    """Check that ``value`` is a number within the bounds; ``above`` excludes the minimum itself.
+def number(
+    name: str, value: object, *, minimum: float = 0.0, maximum: float = 1e9, above: bool = False, whole: bool = False
+) -> None:
+    """Check that ``value`` is a number within the bounds.
+
+    Args:
+        name: The setting.
+        value: Its value.
+        minimum: The lowest number.
+        maximum: The highest number.
+        above: Whether ``minimum`` itself is too low.
+        whole: Whether it must be a whole number.
 
     Raises:
         ConfigurationError: It is not; the message names the setting.
@@ -22,21 +32,12 @@ def number(name: str, value: object, *, minimum: float = 0.0, maximum: float = 1
     if not is_number or (above and value == minimum):
         bounds = f"{'above' if above else 'from'} {minimum:g} up to {maximum:,.10g}"
         raise ConfigurationError(f"{name} must be a number {bounds}.")
-
-
-def whole_number(name: str, value: object, **bounds: Any) -> None:
-    """Check that ``value`` is a whole number within the bounds.
-
-    Raises:
-        ConfigurationError: It is not; the message names the setting.
-    """
-    number(name, value, **bounds)
-    if not issubclass(type(value), int):
+    if whole and not issubclass(kind, int):
         raise ConfigurationError(f"{name} must be a whole number.")
 
 
-def _checked(check: Callable[..., None], **bounds: Any) -> Callable[[object, "attrs.Attribute[Any]", object], None]:
-    return lambda _instance, attribute, value: check(attribute.name, value, **bounds)
+def _checked(**bounds: Any) -> Callable[[object, "attrs.Attribute[Any]", object], None]:
+    return lambda _instance, attribute, value: number(attribute.name, value, **bounds)
 
 
 @attrs.frozen(kw_only=True)
@@ -60,11 +61,11 @@ class RetryPolicy:
         ConfigurationError: A value is out of bounds.
     """
 
-    max_attempts: int = attrs.field(default=4, validator=_checked(whole_number, minimum=1))
-    max_elapsed: float = attrs.field(default=30.0, validator=_checked(number, above=True))
-    backoff_initial: float = attrs.field(default=0.5, validator=_checked(number))
-    backoff_max: float = attrs.field(default=8.0, validator=_checked(number))
-    jitter: float = attrs.field(default=1.0, validator=_checked(number, maximum=1.0))
+    max_attempts: int = attrs.field(default=4, validator=_checked(minimum=1, whole=True))
+    max_elapsed: float = attrs.field(default=30.0, validator=_checked(above=True))
+    backoff_initial: float = attrs.field(default=0.5, validator=_checked())
+    backoff_max: float = attrs.field(default=8.0, validator=_checked())
+    jitter: float = attrs.field(default=1.0, validator=_checked(maximum=1.0))
 
     @classmethod
     def never(cls) -> Self:
@@ -103,10 +104,10 @@ class PollPolicy:
         ConfigurationError: A value is out of bounds.
     """
 
-    interval_initial: float = attrs.field(default=0.6, validator=_checked(number, above=True))
+    interval_initial: float = attrs.field(default=0.6, validator=_checked(above=True))
     interval_max: float = 3.0
-    growth: float = attrs.field(default=0.35, validator=_checked(number))
-    jitter: float = attrs.field(default=0.1, validator=_checked(number, maximum=0.99))
+    growth: float = attrs.field(default=0.35, validator=_checked())
+    jitter: float = attrs.field(default=0.1, validator=_checked(maximum=0.99))
 
     def __attrs_post_init__(self) -> None:
         number("interval_max", self.interval_max, minimum=self.interval_initial)

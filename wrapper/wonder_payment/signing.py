@@ -36,9 +36,13 @@ __all__ = ["SCHEME", "WonderAuth", "load_private_key", "sign", "string_to_sign",
 SCHEME = "Wonder-RSA-SHA256"
 """The name of the scheme: the last part of a credential."""
 
-_TIME_FORMAT = "%Y%m%d%H%M%S"
-
 _REJECTED = frozenset({401, 403})
+
+_OTHER_LABELS = {
+    b"PUBLIC KEY-----": "is a public key: use its private half",
+    b"CERTIFICATE-----": "is a certificate: use its private key",
+    b"OPENSSH PRIVATE KEY-----": "is in the OpenSSH format: convert it with `ssh-keygen -p -m PEM`",
+}
 
 
 def string_to_sign(credential: str, nonce: str, method: str, uri: str, body: bytes | None) -> str:
@@ -66,8 +70,7 @@ def string_to_sign(credential: str, nonce: str, method: str, uri: str, body: byt
 
 def sign(private_key: RSAPrivateKey, string_to_sign: str) -> str:
     """Return the value of the ``Signature`` header, in base64. The same input always gives the same signature."""
-    signature = private_key.sign(string_to_sign.encode(), padding.PKCS1v15(), SHA256())
-    return base64.b64encode(signature).decode()
+    return base64.b64encode(private_key.sign(string_to_sign.encode(), padding.PKCS1v15(), SHA256())).decode()
 
 
 def verify(
@@ -105,21 +108,11 @@ def load_private_key(key: str | bytes | RSAPrivateKey, passphrase: str | bytes |
         return cast("RSAPrivateKey", key)
     if pem is None:
         raise ConfigurationError(f"The private key must be a PEM or an RSAPrivateKey, not {type(key).__name__}.")
-    problem = _problem_with(pem)
-    loaded = None
-    if problem is None:
-        try:
-            loaded = load_pem_private_key(pem.strip(), password or None)
-        except TypeError:
-            problem = "is not encrypted: omit the passphrase" if password else "is encrypted: a passphrase is required"
-        except (ValueError, UnsupportedAlgorithm):
-            problem = "cannot be read: " + ("the passphrase is wrong, or " if password else "") + "it is damaged"
+    loaded = _loaded(pem, password)
     if isinstance(loaded, RSAPrivateKey):
         return loaded
-    # Raised out here, so that its context is not the library's own error, which may quote its input.
-    problem = problem or f"is {type(loaded).__name__.removesuffix('PrivateKey')}, not RSA"
     command = "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048"
-    raise ConfigurationError(f"The private key {problem}. Expected an RSA private key. Create one with `{command}`.")
+    raise ConfigurationError(f"The private key {loaded}. Expected an RSA private key. Create one with `{command}`.")
 
 
 def _bytes(value: object) -> bytes | None:
@@ -129,18 +122,21 @@ def _bytes(value: object) -> bytes | None:
     return cast("bytes", value) if issubclass(type(value), bytes) else None
 
 
-def _problem_with(pem: bytes) -> str | None:
-    """Return why a text is not the PEM of a private key, as far as its first line shows; None if it may be one."""
+def _loaded(pem: bytes, password: bytes | None) -> RSAPrivateKey | str:
+    """Return the key, or what is wrong with it: an error of the library may quote its input."""
     if b"-----BEGIN " not in pem:
         return "is not a PEM: the line `-----BEGIN … PRIVATE KEY-----` is missing"
-    for label, problem in {
-        b"PUBLIC KEY": "is a public key: use its private half",
-        b"CERTIFICATE": "is a certificate: use its private key",
-        b"OPENSSH PRIVATE KEY": "is in the OpenSSH format: convert it with `ssh-keygen -p -m PEM`",
-    }.items():
-        if label + b"-----" in pem.split(b"-----BEGIN ", 1)[1].split(b"\n", 1)[0]:
+    first_line = pem.split(b"-----BEGIN ", 1)[1].split(b"\n", 1)[0]
+    for label, problem in _OTHER_LABELS.items():
+        if label in first_line:
             return problem
-    return None
+    try:
+        key = load_pem_private_key(pem.strip(), password or None)
+    except TypeError:
+        return "is not encrypted: omit the passphrase" if password else "is encrypted: a passphrase is required"
+    except (ValueError, UnsupportedAlgorithm):
+        return "cannot be read: " + ("the passphrase is wrong, or " if password else "") + "it is damaged"
+    return key if isinstance(key, RSAPrivateKey) else f"is {type(key).__name__.removesuffix('PrivateKey')}, not RSA"
 
 
 def new_nonce() -> str:
@@ -195,11 +191,10 @@ class WonderAuth(httpx.Auth):
     def _sign(self, request: httpx.Request, signed_time: float) -> None:
         if origin_of(request.url) != self._origin:
             raise ConfigurationError(f"This request was not signed: its origin is not {self._origin}.")
-        credential = f"{self._app_id}/{time.strftime(_TIME_FORMAT, time.gmtime(signed_time))}/{SCHEME}"
+        credential = f"{self._app_id}/{time.strftime('%Y%m%d%H%M%S', time.gmtime(signed_time))}/{SCHEME}"
         nonce = new_nonce()
-        digest = string_to_sign(
-            credential, nonce, request.method, request.url.raw_path.decode("ascii"), request.content
-        )
+        uri = request.url.raw_path.decode("ascii")
+        digest = string_to_sign(credential, nonce, request.method, uri, request.content)
         request.headers["Credential"] = credential
         request.headers["Nonce"] = nonce
         request.headers["Signature"] = sign(self._private_key, digest)

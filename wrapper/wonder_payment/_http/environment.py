@@ -14,8 +14,6 @@ from wonder_payment.errors import ConfigurationError
 
 logger = logging.getLogger("wonder_payment")
 
-_SOCKS = ("socks5", "socks5h")
-
 # An entry of NO_PROXY: a host, an address or a network, perhaps with a port.
 _ENTRY = re.compile(r"(?P<host>\[[0-9a-f:.%]+\]|[^\s:\[\]]+|[0-9a-f:./]+)(:(?P<port>[0-9]{1,5}))?")
 
@@ -24,7 +22,8 @@ def certificates(origin: str) -> ssl.SSLContext:
     """Return which certificates to trust. Reading them takes longer than a check: do it once for a client.
 
     Raises:
-        ConfigurationError: ``SSL_CERT_FILE`` or ``SSL_CERT_DIR`` cannot be read.
+        ConfigurationError: ``SSL_CERT_FILE`` cannot be read. OpenSSL searches ``SSL_CERT_DIR`` only during a handshake,
+            so with a wrong folder each connection fails because its certificate cannot be verified.
     """
     if not origin.startswith("https:"):
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # no TLS, nothing to trust
@@ -32,7 +31,7 @@ def certificates(origin: str) -> ssl.SSLContext:
         return httpx.create_ssl_context()
     except OSError as error:
         problem = error.strerror or type(error).__name__
-    raise ConfigurationError(f"The certificates of SSL_CERT_FILE or SSL_CERT_DIR cannot be read: {problem}.")
+    raise ConfigurationError(f"The certificates of SSL_CERT_FILE cannot be read: {problem}.")
 
 
 def environment_proxy(origin: str) -> httpx.Proxy | None:
@@ -55,7 +54,7 @@ def environment_proxy(origin: str) -> httpx.Proxy | None:
         # The library's own message would quote a part of the password.
         problem = "is not the URL of a proxy: expected http://host:port, with special characters percent-encoded"
     else:
-        if proxy.url.scheme not in _SOCKS or find_spec("socksio"):
+        if not proxy.url.scheme.startswith("socks") or find_spec("socksio"):
             return proxy
         problem = "is a SOCKS proxy, which needs `pip install 'httpx[socks]'`"
     raise ConfigurationError(f"{scheme.upper()}_PROXY {problem}.")

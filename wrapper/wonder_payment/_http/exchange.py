@@ -9,6 +9,7 @@ import asyncio
 import platform
 import re
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Awaitable, Callable, Generator
@@ -32,6 +33,8 @@ _USER_AGENT = f"wonder-payment/{__version__} python/{platform.python_version()} 
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": _USER_AGENT}
 
 _TRANSPORT_ERRORS = (httpx.TransportError, OSError)
+
+_CLOSED = "This client was closed during the call."
 
 # Parsers quote the bytes of the response that they cannot read; they may hold a cardholder's name.
 _QUOTED_BYTES = re.compile(r"(bytearray\()?\bb['\"].*", re.DOTALL)
@@ -57,44 +60,53 @@ class _Exchange:
     deadline: float
     request_id: str | None = None
 
-    def _next(self, signing: _Signing, response: httpx.Response) -> httpx.Request | None:
-        """Return the request signed again if only its time was wrong; None if the response is final."""
+    def _begin(self, method: str, url: str, timeout: dict[str, float], **rest: Any) -> tuple[httpx.Request, _Signing]:
+        """Return the signed request, and what may sign it again.
+
+        Raises:
+            ConfigurationError: The client is closed. Its transport would open new connections, which nothing closes.
+        """
+        if self.pool.is_closed:
+            raise errors.ConfigurationError(_CLOSED)
+        request = httpx.Request(method, self.origin + url, extensions={"timeout": timeout}, **rest)
+        signing = self.auth.auth_flow(request)
+        return next(signing), signing
+
+    def _is_signed_again(self, signing: _Signing, response: httpx.Response) -> bool:
+        """Sign the same request again if only its time was wrong; return False if the response is final."""
         try:
-            return signing.send(response)
+            signing.send(response)
         except StopIteration:
-            return None
+            return False
+        return True
 
     def _left(self) -> float:
         # Never 0, which tells a socket not to wait at all.
         return max(self.deadline - time.monotonic(), 0.001)
 
-    def _in_time(self, chunk: bytes) -> bytes:
-        if time.monotonic() > self.deadline:
-            raise TimeoutError
-        return chunk
-
-    def _failure(self, error: Exception) -> errors.WonderError | None:
-        """Return what an error of the transport call means to the caller; None for an error that is not of its kind."""
-        if self.pool.is_closed:
-            return errors.ConfigurationError("This client was closed while a request was in flight.")
+    def _is_from_transport(self, error: Exception) -> bool:
+        kinds = (*_TRANSPORT_ERRORS, RuntimeError) if self.pool.is_closed else _TRANSPORT_ERRORS
         # httpx-aiohttp lets some of aiohttp's errors through.
-        if not isinstance(error, _TRANSPORT_ERRORS) and not type(error).__module__.startswith("aiohttp."):
-            return None
+        return isinstance(error, kinds) or type(error).__module__.startswith("aiohttp.")
+
+    def _failure(self, error: Exception) -> errors.WonderError:
+        """Return what an error of the transport means to the caller."""
+        if self.pool.is_closed:
+            return errors.ConfigurationError(_CLOSED)
         text = redact(_QUOTED_BYTES.sub("…", str(error))) or type(error).__name__
+        failure = errors.NetworkError(f"No response from the gateway: {text.rstrip('.')}. Retry later.")
+        # httpx-aiohttp raises ConnectTimeout for any connection that is lost.
+        cause = error.__cause__ if type(error.__cause__).__module__.startswith("aiohttp") else error
+        # A connection that breaks at the deadline was broken by it.
+        if isinstance(cause, httpx.TimeoutException | TimeoutError) or time.monotonic() >= self.deadline:
+            failure = errors.RequestTimeoutError("The gateway did not respond in time. Retry later.")
         # A fresh exception: the frames and the request of the original hold the signed headers.
         kind = type(error) if type(error).__module__ in ("builtins", "httpx", "socket", "ssl") else OSError
-        # A connection that breaks at the deadline was broken by it.
-        if _is_timeout(error) or time.monotonic() >= self.deadline:
-            failure: errors.WonderError = errors.RequestTimeoutError(
-                "The gateway did not respond in time. Retry later."
-            )
-        else:
-            failure = errors.NetworkError(f"No response from the gateway: {text.rstrip('.')}. Retry later.")
-        failure.__cause__ = kind(text)
+        # The text of an SSLError is its second argument.
+        failure.__cause__ = kind(error.errno, text) if isinstance(error, ssl.SSLError) else kind(text)
         return failure
 
 
-@attrs.define(eq=False)
 class SyncExchange(_Exchange):
     """One attempt that blocks, on one pool."""
 
@@ -104,24 +116,19 @@ class SyncExchange(_Exchange):
         Raises:
             WonderError: There is no good response.
         """
-        request = httpx.Request(method, self.origin + url, headers=_HEADERS | headers, json=json)
-        request.extensions["timeout"] = _TimeLeft(self._left)
-        signing = self.auth.auth_flow(request)
-        signed = next(signing)
         self.pool.in_flight.add(self)
         try:
+            request, signing = self._begin(method, url, _TimeLeft(self._left), headers=_HEADERS | headers, json=json)
             while True:
-                self.request_id = signed.headers["X-Request-ID"]
-                response = self._call(self.pool.transport.handle_request, signed)
+                self.request_id = request.headers["X-Request-ID"]
+                response = self._call(self.pool.transport.handle_request, request)
                 try:
                     body = self._call(self._read, response)
                 finally:
                     with suppress(*_TRANSPORT_ERRORS):
                         response.close()
-                again = self._next(signing, response)
-                if again is None:
+                if not self._is_signed_again(signing, response):
                     return checked_response(response, body, token=self.token)
-                signed = again
         finally:
             self.pool.in_flight.discard(self)
 
@@ -130,11 +137,11 @@ class SyncExchange(_Exchange):
         try:
             return io(*arguments)
         except Exception as error:
-            failure = self._failure(error)
-            if failure is None:
+            if not self._is_from_transport(error):
                 raise
+            failure = self._failure(error)
         # Out here its context is the caller's own, and not the transport's error.
-        raise failure from failure.__cause__
+        raise failure
 
     def _read(self, response: httpx.Response) -> bytes | None:
         if not _is_readable(response):
@@ -144,7 +151,9 @@ class SyncExchange(_Exchange):
         watchdog = None if "Content-Length" in response.headers else self._watchdog(response, content)
         try:
             for chunk in cast("httpx.SyncByteStream", response.stream):
-                content += self._in_time(chunk)
+                content += chunk
+                if time.monotonic() > self.deadline:
+                    raise TimeoutError
                 if len(content) > MAX_BYTES:
                     return None
                 watchdog = watchdog or self._watchdog(response, content)
@@ -174,7 +183,6 @@ class SyncExchange(_Exchange):
         return watchdog
 
 
-@attrs.define(eq=False)
 class AsyncExchange(_Exchange):
     """One attempt for asyncio, on one pool."""
 
@@ -185,24 +193,20 @@ class AsyncExchange(_Exchange):
         try:
             transport = await self._call(self.pool.acquire)
             await self.pool.take_turn()
-            request = httpx.Request(method, self.origin + url, headers=_HEADERS | headers, json=json)
             # Half of the time for the connection and half for TLS: httpcore closes neither if it is cancelled.
-            request.extensions["timeout"] = {"connect": self._left() / 2}
-            signing = self.auth.auth_flow(request)
-            signed = next(signing)
+            timeout = {"connect": self._left() / 2}
+            request, signing = self._begin(method, url, timeout, headers=_HEADERS | headers, json=json)
             while True:
-                self.request_id = signed.headers["X-Request-ID"]
-                response = await self._call(transport.handle_async_request, signed)
+                self.request_id = request.headers["X-Request-ID"]
+                response = await self._call(transport.handle_async_request, request)
                 try:
                     body = await self._call(self._read, response)
                 finally:
                     # Outside the timeout: a close that is cancelled leaves the connection in the pool for ever.
                     with suppress(*_TRANSPORT_ERRORS):
                         await response.aclose()
-                again = self._next(signing, response)
-                if again is None:
+                if not self._is_signed_again(signing, response):
                     return checked_response(response, body, token=self.token)
-                signed = again
         finally:
             self.pool.in_flight.discard(self)
             if transport:
@@ -212,18 +216,26 @@ class AsyncExchange(_Exchange):
         try:
             async with asyncio.timeout(self._left()):
                 return await io(*arguments)
-        except Exception as error:
-            failure = self._failure(error)
-            if failure is None:
+        except asyncio.CancelledError:
+            # A connector of aiohttp that is closed cancels what waits for a connection; the task itself goes on.
+            task = asyncio.current_task()
+            if not self.pool.is_closed or (task and task.cancelling()):
                 raise
-        raise failure from failure.__cause__
+            failure: errors.WonderError = errors.ConfigurationError(_CLOSED)
+        except Exception as error:
+            if not self._is_from_transport(error):
+                raise
+            failure = self._failure(error)
+        raise failure
 
     async def _read(self, response: httpx.Response) -> bytes | None:
         if not _is_readable(response):
             return None
         content = b""
         async for chunk in cast("httpx.AsyncByteStream", response.stream):
-            content += self._in_time(chunk)
+            content += chunk
+            if time.monotonic() > self.deadline:
+                raise TimeoutError
             if len(content) > MAX_BYTES:
                 return None
         return content
@@ -242,17 +254,10 @@ class _TimeLeft(dict[str, float]):
         self._left = left
 
     def get(self, step: str, _default: object = None) -> float:
-        left = self._left()
-        return left / 4 if step == "connect" else left
+        return self._left() / (4 if step == "connect" else 1)
 
 
 def _is_readable(response: httpx.Response) -> bool:
     # We ask for no compression; a compressed body may expand without bound.
     is_plain = response.headers.get("Content-Encoding", "").strip().lower() in ("", "identity")
     return is_plain and int(response.headers.get("Content-Length", "0")[:20]) <= MAX_BYTES
-
-
-def _is_timeout(error: Exception) -> bool:
-    # httpx-aiohttp raises ConnectTimeout for any connection that is lost.
-    cause = error.__cause__ if type(error.__cause__).__module__.startswith("aiohttp") else error
-    return isinstance(cause, httpx.TimeoutException | TimeoutError)

@@ -157,13 +157,21 @@ class LoopPools(_Pools[asyncio.AbstractEventLoop, AsyncPool]):
     """The pools of an async client."""
 
     def __init__(self, origin: str, transport: httpx.AsyncBaseTransport | str | None) -> None:
-        super().__init__(_async_maker(origin, transport), _close_soon)
+        options = {} if isinstance(transport, httpx.AsyncBaseTransport) else _options(origin)
+
+        def make() -> AsyncPool:
+            if isinstance(transport, httpx.AsyncBaseTransport):
+                return AsyncPool(transport)
+            if transport == "aiohttp":
+                return AsyncPool(_aiohttp_transport(**options))
+            return PerRequestPool(lambda: httpx.AsyncHTTPTransport(**options))
+
+        super().__init__(make, _close_soon)
 
     def _place(self) -> asyncio.AbstractEventLoop:
         loop = asyncio.get_running_loop()
-        if loop not in self._pools:
-            for ended in [known for known in list(self._pools) if known.is_closed()]:
-                self._pools.pop(ended, None)
+        for ended in [known for known in list(self._pools) if known.is_closed()]:
+            self._pools.pop(ended, None)
         return loop
 
     async def aclose(self) -> None:
@@ -177,15 +185,6 @@ class LoopPools(_Pools[asyncio.AbstractEventLoop, AsyncPool]):
 
 def _options(origin: str) -> dict[str, Any]:
     return {"verify": certificates(origin), "proxy": environment_proxy(origin)}
-
-
-def _async_maker(origin: str, transport: httpx.AsyncBaseTransport | str | None) -> Callable[[], AsyncPool]:
-    if isinstance(transport, httpx.AsyncBaseTransport):
-        return lambda: AsyncPool(transport)
-    options = _options(origin)
-    if transport == "aiohttp":
-        return lambda: AsyncPool(_aiohttp_transport(**options))
-    return lambda: PerRequestPool(lambda: httpx.AsyncHTTPTransport(**options))
 
 
 def _close_unused(close_all: Callable[[dict[Any, Any]], None], pools: dict[Any, Any]) -> None:

@@ -100,9 +100,8 @@ def checked_response(response: httpx.Response, body: bytes | None, *, token: str
         problem = wrong
     else:
         return CheckedResponse(envelope)
-    raise errors.InvalidResponseError(
-        f"The response (HTTP {response.status_code}, {len(body or b'')} bytes) breaks the contract: {problem}."
-    )
+    subject = f"The response (HTTP {response.status_code}, {len(body or b'')} bytes)"
+    raise errors.InvalidResponseError(f"{subject} breaks the contract: {problem}.")
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:
@@ -175,8 +174,8 @@ def _api_error(response: httpx.Response, envelope: dict[str, Any], code: Any) ->
     # With a good status the code of the body decides: some codes are HTTP's own numbers.
     status = code if response.is_success and isinstance(code, int | float) else response.status_code
     kind = errors.ServerError if 500 <= status <= 999 else _ERRORS.get(status, errors.APIError)  # noqa: PLR2004
-    now = time.time()
-    seconds = retry_after(response.headers.get("Retry-After"), date=response.headers.get("Date"), now=now)
+    now, date = time.time(), response.headers.get("Date")
+    seconds = retry_after(response.headers.get("Retry-After"), date=date, now=now)
     summary = f"The gateway returned HTTP {response.status_code}" + (f", code {code}" if code is not None else "")
     summary += f": {message.rstrip('.')}." if message else "."
     if response.is_redirect:
@@ -185,18 +184,12 @@ def _api_error(response: httpx.Response, envelope: dict[str, Any], code: Any) ->
         summary += f" Retry after {seconds:g} s."
     elif kind is not errors.APIError:
         summary += f" {kind.advice}"
-    difference = clock_difference(response.headers.get("Date"), now=now)
-    if kind is errors.AuthenticationError and abs(difference) > CLOCK_TOLERANCE:
+    if kind is errors.AuthenticationError and abs(difference := clock_difference(date, now=now)) > CLOCK_TOLERANCE:
         way = "ahead of" if difference > 0 else "behind"
         summary += f" The gateway's clock is {abs(difference) / 60:.0f} minutes {way} this machine's: set the clock."
-    return kind(
-        summary,
-        is_transient=kind.is_transient or response.status_code in _TRANSIENT_STATUSES,
-        status_code=response.status_code,
-        code=code,
-        message=message,
-        retry_after=seconds,
-    )
+    error = kind(summary, status_code=response.status_code, code=code, message=message, retry_after=seconds)
+    error.is_transient = kind.is_transient or response.status_code in _TRANSIENT_STATUSES
+    return error
 
 
 def http_date(value: str | None) -> datetime | None:
@@ -219,10 +212,8 @@ def retry_after(value: str | None, *, date: str | None, now: float) -> float | N
     seconds = (value or "").strip()
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", seconds):
         return min(float(seconds), _MAX_SECONDS)
-    until = http_date(value)
-    if until is None:
-        return None
-    return min(_MAX_SECONDS, max(0.0, (until - (http_date(date) or datetime.fromtimestamp(now, UTC))).total_seconds()))
+    until, since = http_date(value), http_date(date) or datetime.fromtimestamp(now, UTC)
+    return None if until is None else min(max((until - since).total_seconds(), 0.0), _MAX_SECONDS)
 
 
 def clock_difference(date: str | None, *, now: float) -> float:
