@@ -18,7 +18,7 @@ if __name__ == "__main__":
     home = ROOT / ".nox" / ".nox"
     scripts = home / ("Scripts" if os.name == "nt" else "bin")
     if not (scripts / "nox").exists():
-        # Without pip inside, and so without ensurepip, which Debian keeps in a package of its own.
+        # Without pip, which needs ensurepip: Debian has that in a separate package.
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", home], check=True)
         pip = [sys.executable, "-m", "pip", "--python", scripts / "python", "--disable-pip-version-check"]
         subprocess.run([*pip, "install", "--quiet", *PROJECT["dependency-groups"]["nox"]], check=True)
@@ -42,14 +42,14 @@ OTHER_PYTHONS = [version for version in PYTHONS if not sys.version.startswith(f"
 # The suite waits on sockets and processes more than it computes, so two cores keep more workers than two busy.
 PYTEST = ("pytest", "--numprocesses=4", "--dist=worksteal")
 
-# Each module that is mutated, and the tests that must notice: fast ones, and enough of them.
+# Each mutated module, and the fast tests that must detect its mutants.
 MUTATED = {
-    "signing": ["tests/test_signing.py", "tests/test_signing_auth.py"],
+    "signing": [f"tests/test_{name}.py" for name in ("signing", "signing_auth", "verify_request")],
     "retry": ["tests/test_retry.py"],
-    "models": ["tests/test_models.py"],
+    "models": ["tests/test_models.py", "tests/test_references.py"],
     "_flow": ["tests/test_flow.py", "tests/test_wait.py", "tests/test_throttle.py"],
-    "_http/response": ["tests/test_response.py"],
-    "_http/exchange": ["tests/test_exchange.py", "tests/test_transport_failures.py"],
+    "_http/response": ["tests/test_response.py", "tests/test_envelopes.py"],
+    "_http/exchange": [f"tests/test_{name}.py" for name in ("exchange", "transport_failures", "pool")],
 }
 
 nox.options.default_venv_backend = "uv"
@@ -116,7 +116,7 @@ def types(session: nox.Session) -> None:
     """Check the types of the wrapper and of code that uses it (mypy --strict, basedpyright, pyright)."""
     _install_wheel(session, "aiohttp,cli,simulator", *_group("types"))
     session.run("mypy", "wrapper")
-    # A process of its own: here the package is the installed one, as for a user.
+    # In a separate process, where the package is the installed one, as for a user.
     session.run("mypy", "tests/typing", "examples")
     session.run("pyright", "tests/typing")
     session.run("basedpyright", "wrapper", "tests/typing")
@@ -124,7 +124,7 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests against the built wheel, except those that need a browser or Redis; -- gives pytest arguments."""
+    """Run the tests against the built wheel, except those for a browser or Redis; pytest arguments go after --."""
     _install_wheel(session, "aiohttp,cli,simulator", *_group("tests"))
     session.run(*PYTEST, *session.posargs)
 
@@ -172,9 +172,9 @@ def faults(session: nox.Session) -> None:
     session.run("python", "-m", "faults.write_matrix", env={"PYTHONPATH": "tests"})
 
 
-@nox.session(python=PYTHONS[0])  # atheris has wheels for the older ones alone
+@nox.session(python=PYTHONS[0])  # atheris has no wheels for newer ones
 def fuzz(session: nox.Session) -> None:
-    """Search for a response that is read wrongly (atheris); -- gives libFuzzer arguments."""
+    """Search for a response that is read wrongly (atheris); libFuzzer arguments go after --."""
     _install_wheel(session, "simulator", *_group("fuzz"))
     session.run("python", "tests/faults/fuzz.py", *(session.posargs or ["-runs=1000000"]))
 
@@ -182,7 +182,7 @@ def fuzz(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("module", list(MUTATED))
 def mutation(session: nox.Session, module: str) -> None:
-    """Change a module in many small ways, and fail if the tests notice less than 90 % of the changes (cosmic-ray)."""
+    """Change a module in many small ways, and fail if the tests notice fewer than 90 % of them (cosmic-ray)."""
     # The installed copy is mutated; the next run installs it again.
     _install_wheel(session, "aiohttp,cli,simulator", *_group("tests"), *_group("mutation"))
     find = "import wonder_payment; print(wonder_payment.__path__[0])"
@@ -219,13 +219,13 @@ def mutation(session: nox.Session, module: str) -> None:
     session.run("cr-filter-operators", str(results), str(config))
     session.run("cosmic-ray", "exec", str(config), str(results))
     session.run("cr-report", "--surviving-only", "--show-diff", str(results))
-    # cr-rate counts what was left out among the killed.
+    # Not cr-rate, which counts skipped mutants as killed.
     with sqlite3.connect(results) as connection:
         counts = dict(connection.execute("SELECT test_outcome, count(*) FROM work_results GROUP BY 1"))
     tried = sum(count for outcome, count in counts.items() if outcome)
     session.log(f"{module}: {counts.get('KILLED', 0)} of {tried} mutants killed")
     if counts.get("KILLED", 0) < 0.9 * tried:
-        session.error("Less than 90 % of the mutants were killed.")
+        session.error("Fewer than 90 % of the mutants were killed.")
 
 
 @nox.session
@@ -239,7 +239,7 @@ def soak(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the docs site in site/ without a broken link, and test it."""
     _install_wheel(session, "aiohttp,cli,simulator", *_group("docs"))
-    # Else the theme advertises its successor at each build.
+    # Without this, the theme prints an advertisement at each build.
     session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
     session.run("pytest", "-m", "", "tests/site", *session.posargs)
 
@@ -260,9 +260,9 @@ def build(session: nox.Session) -> None:
 
 @nox.session(venv_backend="virtualenv")
 def publish(session: nox.Session) -> None:
-    """Check that this version may be published, build it, and upload it; -- gives twine arguments."""
+    """Check that this version may be published, build it, and upload it; twine arguments go after --."""
     session.install(*_group("publish"))
-    # Not as arguments: nox shows those, and one may be a password.
+    # Not as arguments: nox prints those, and one may be a password.
     session.run("python", "-m", "release.publish", env={"PUBLISH_ARGUMENTS": shlex.join(session.posargs)})
 
 
@@ -298,7 +298,7 @@ def _install_wheel(session: nox.Session, extras: str, *others: str) -> None:
 
 
 def _wheel(session: nox.Session) -> Path:
-    """Return the project's wheel, built once a run."""
+    """Return the project's wheel, built once per run."""
     folder = ROOT / ".nox" / "wheel"
     if not _built:
         shutil.rmtree(folder, ignore_errors=True)
@@ -311,8 +311,8 @@ _built: list[Path] = []
 
 
 def _generate(session: nox.Session) -> Path:
-    """Return a folder with what the pinned generator makes of the contract."""
-    # The group names every dependency of every dependency, at one version.
+    """Return the folder of the client that the pinned generator writes."""
+    # The group pins every dependency, indirect ones included.
     session.install("--no-deps", *_group("regenerate"))
     session.run("uv", "pip", "check")
     result = Path(session.create_tmp()) / "generated" / GENERATED.name
@@ -328,18 +328,18 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 
 def _difference(committed: dict[str, bytes], generated: dict[str, bytes]) -> str:
-    """Return a diff of two folders' files, those that only one of them has included."""
+    """Return a diff of the files of two folders, including those that only one folder has."""
     lines: list[str] = []
     for name in sorted(committed.keys() | generated.keys()):
         old, new = committed.get(name), generated.get(name)
         if old == new:
             continue
-        told = [(content or b"").decode(errors="replace").splitlines(keepends=True) for content in (old, new)]
+        texts = [(content or b"").decode(errors="replace").splitlines(keepends=True) for content in (old, new)]
         names = [
             f"{side}/{name}" if content is not None else "nothing"
             for side, content in zip("ab", (old, new), strict=True)
         ]
-        lines += list(difflib.unified_diff(*told, *names)) or [
+        lines += list(difflib.unified_diff(*texts, *names)) or [
             f"{name}: empty, and {'missing' if old is None else 'extra'}\n"
         ]
     return "".join(lines)

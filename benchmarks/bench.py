@@ -185,17 +185,19 @@ class Bench:
     targets: list[tuple[str, ...]] = attrs.field(factory=list)
     figures: list[tuple[str, ...]] = attrs.field(factory=list)
 
-    def target(self, what: str, measured: Spread, *, least: float = 0.0, most: float = 0.0, unit: str = " x") -> None:
+    def target(
+        self, what: str, measured: Spread, *, minimum: float = 0.0, maximum: float = 0.0, unit: str = " x"
+    ) -> None:
         """Add a row to the first table."""
-        bound = f"at least {least:g}{unit}" if least else f"at most {most:g}{unit}"
-        is_met = measured.middle >= least if least else measured.middle <= most
+        bound = f"at least {minimum:g}{unit}" if minimum else f"at most {maximum:g}{unit}"
+        is_met = measured.middle >= minimum if minimum else measured.middle <= maximum
         self.targets.append((what, bound, f"{measured:.2f}{unit}", "yes" if is_met else "**no**"))
 
-    def faster(self, rounds: list[Round], ours: str, theirs: str, least: float, label: str = "") -> None:
+    def faster(self, rounds: list[Round], ours: str, theirs: str, minimum: float, label: str = "") -> None:
         """Add how many times as fast one contender is as another."""
         if theirs + label in rounds[0]:
             speed = Spread.of(cost(one[theirs + label]) / cost(one[ours + label]) for one in rounds)
-            self.target(f"{ours}{label}: speed relative to {theirs}", speed, least=least)
+            self.target(f"{ours}{label}: speed relative to {theirs}", speed, minimum=minimum)
 
     def figure(self, name: str, turns: Sequence[Turn]) -> None:
         """Add a row to the second table."""
@@ -230,9 +232,9 @@ class Bench:
         rounds = self.measure("sync", SYNC, self.sizes.sync_rounds, turn)
         if not self.own:
             slower = Spread.of(cost(one[OWN + label]) / cost(one[f"httpx by hand{label}"]) for one in rounds)
-            self.target(f"{OWN}{label}: time relative to httpx by hand", slower, most=1.1)
-        for theirs, least in (("requests by hand", 25.0), ("openapi-generator", 1.2)):
-            self.faster(rounds, OWN, theirs, least, label)
+            self.target(f"{OWN}{label}: time relative to httpx by hand", slower, maximum=1.1)
+        for theirs, minimum in (("requests by hand", 25.0), ("openapi-generator", 1.2)):
+            self.faster(rounds, OWN, theirs, minimum, label)
 
     def threads(self) -> None:
         """Measure threads that share one client."""
@@ -254,7 +256,7 @@ class Bench:
         self.faster(rounds, OWN_AIOHTTP, "aiohttp by hand", 1.0, label)
         for name in (OWN_ASYNC, OWN_AIOHTTP):
             lags = Spread.of(1000 * lag([one[name + label]]) for one in rounds)
-            self.target(f"{name}{label}: event loop lag, p99", lags, most=5.0, unit=" ms")
+            self.target(f"{name}{label}: event loop lag, p99", lags, maximum=5.0, unit=" ms")
 
     def imports(self) -> None:
         """Measure the import, beside that of the dependencies alone."""
@@ -264,7 +266,7 @@ class Bench:
         for name in modules:
             self.figure(name, [one[name] for one in rounds])
         slower = Spread.of(cost(one[ours]) / cost(one[theirs]) for one in rounds)
-        self.target(f"{ours}: time relative to {theirs}", slower, most=1.2)
+        self.target(f"{ours}: time relative to {theirs}", slower, maximum=1.2)
 
 
 def lag(turns: Sequence[Turn]) -> float:

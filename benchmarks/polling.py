@@ -61,11 +61,11 @@ class Result:
     of_vendor: float
     median: float
     p95: float
-    longest: float
+    maximum: float
 
     def cells(self) -> tuple[str, ...]:
         """Return the figures as a row of the table."""
-        delays = (f"{seconds:.2f} s" for seconds in (self.median, self.p95, self.longest))
+        delays = (f"{seconds:.2f} s" for seconds in (self.median, self.p95, self.maximum))
         return (f"{self.per_cardholder:.1f}", f"{self.requests:,}", f"{self.of_vendor:.1%}", *delays)
 
 

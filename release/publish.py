@@ -1,7 +1,7 @@
 """Check that this version may be published, build it, and upload it with twine.
 
-What an index rejects by itself (a wrong password, a file that it has) is left to it. PUBLISH_ARGUMENTS has more
-arguments for twine: it is a variable because nox prints a command's arguments, and one may be a password.
+The index itself rejects a wrong password, or a file that it already has. PUBLISH_ARGUMENTS has more arguments for
+twine: it is a variable because nox prints a command's arguments, and one may be a password.
 """
 
 import argparse
@@ -52,7 +52,7 @@ def check(folder: Path, arguments: list[str]) -> Version:
 
 
 def _check_index(arguments: list[str]) -> None:
-    """Check the index that twine would use. PyPI rejects the package by its classifier, but only once it has it."""
+    """Check the index that twine would use. PyPI rejects the package by its classifier, but only after the upload."""
     parser = argparse.ArgumentParser("nox -s publish --")
     Settings.register_argparse_arguments(parser)
     try:

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 _TESTS = str(Path(__file__).parent)
 
 SECRET_TOKEN = "5f0e8d2c-9b5d-4b2d-8a66-ab8dfbbd4bed"
+SECRET_VERIFY = "a7c41f63-2e8b-4d19-b3f0-6c5d90e2817f"
 NUMBER = "4539148803436467"
 HOLDER = "ZERLINDE QUUXFORD"
 PASSPHRASE = "correct horse battery staple"
@@ -57,6 +58,8 @@ def secrets_of(key: RSAPrivateKey, signatures: Iterable[str] = ()) -> dict[str, 
         "token without dashes": SECRET_TOKEN.replace("-", ""),
         "token percent-encoded": quote(SECRET_TOKEN).replace("-", "%2D"),
         "token as a number": str(UUID(SECRET_TOKEN).int),
+        "verify_uuid": SECRET_VERIFY,
+        "verify_uuid as a number": str(UUID(SECRET_VERIFY).int),
         "card number": NUMBER,
         "cardholder's first name": first,
         "cardholder's last name": last,

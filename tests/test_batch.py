@@ -37,6 +37,7 @@ from wonder_payment import (
     NotFoundError,
     RequestTimeoutError,
     ServerError,
+    TokenReference,
     WonderClient,
     WonderError,
 )
@@ -70,7 +71,7 @@ def test_a_batch_checks_tokens_as_a_single_check_does(caller: Caller, gateway: S
     gateway.inject(Fault(status=502, times=3), token=limited[1])
     customer = uuid4()
     tokens = [twice, twice, failed, upper.upper(), *limited]
-    results = check_all(caller, tokens, concurrency=1, customer_uuid=customer)
+    results = check_all(caller, [TokenReference(token, customer) for token in tokens], concurrency=1)
     assert [result.token_id for result in results] == tokens
     assert [result.token and result.token.state for result in results] == ["pending", "success", "failed"] + [
         "success"
@@ -190,16 +191,18 @@ def test_memory_is_constant(caller: Caller, *, is_good: bool) -> None:
 
 BAD_ARGUMENTS: list[tuple[str, Any]] = [
     *(("concurrency", value) for value in (0, -1, 1.5, 2.0, True, "4", None, 10**9, float("nan"))),
-    *(("tokens", value) for value in (TOKEN, TOKEN.encode(), UUID(TOKEN), None, 17, Source, object)),
-    *(("customer_uuid", value) for value in ("no UUID", 17, b"uuid", "")),
+    *(
+        ("tokens", value)
+        for value in (TOKEN, TOKEN.encode(), UUID(TOKEN), TokenReference(TOKEN), None, 17, Source, object)
+    ),
 ]
 
 
 @pytest.mark.parametrize(("name", "value"), BAD_ARGUMENTS)
 def test_a_bad_argument_is_an_error_of_the_call_itself(gateway: SimulatedGateway, name: str, value: Any) -> None:
-    kind = InvalidTokenError if name == "customer_uuid" else ConfigurationError
     arguments = {"tokens": [TOKEN]} | {name: value}
-    with gateway.client() as client, pytest.raises(kind, match=f"{name} must be .*nothing was sent") as caught:
+    message = f"{name} must be .*nothing was sent"
+    with gateway.client() as client, pytest.raises(ConfigurationError, match=message) as caught:
         client.check_tokens(**arguments)
     assert TOKEN not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""A bug is a bug: what is no error of the outside leaves as itself, at once, and a crash report of it has no secret."""
+"""Bugs and errors of the caller's code propagate unchanged after one attempt, and crash reports have no secret."""
 
 import asyncio
 import traceback
@@ -14,6 +14,8 @@ from conftest import Kind, for_both_clients, key
 from crashes import CARD, NUMBER, SECRET_TOKEN, crash_report, frames, leaks, pem_of, secrets_of
 from pytest_httpx import HTTPXMock
 from wonder_payment import (
+    ConfigurationError,
+    InvalidTokenError,
     NetworkError,
     NotFoundError,
     PaymentToken,
@@ -21,6 +23,7 @@ from wonder_payment import (
     RetryPolicy,
     ServerError,
     StillPendingError,
+    TokenReference,
     WonderClient,
     WonderError,
 )
@@ -120,7 +123,7 @@ NETWORK = ("the body", TimeoutError)
     # A timeout while the body is read is one of the network.
     [(place, error) for place in BUGS for error in (AttributeError, TimeoutError) if (place, error) != NETWORK],
 )
-def test_a_bug_of_this_package_leaves_as_itself_after_one_attempt(
+def test_a_bug_of_this_package_propagates_unchanged_after_one_attempt(
     call: Call, monkeypatch: pytest.MonkeyPatch, place: str, error: type[Exception]
 ) -> None:
     name, requests = BUGS[place]
@@ -145,7 +148,7 @@ def test_a_bug_of_this_package_leaves_as_itself_after_one_attempt(
 @for_both_clients
 @each_operation
 @pytest.mark.parametrize("error", [AssertionError, KeyError, RuntimeError, httpx.InvalidURL])
-def test_an_error_of_the_callers_mock_transport_leaves_as_itself_and_keeps_its_locals(
+def test_an_error_of_the_callers_mock_transport_propagates_unchanged_and_keeps_its_locals(
     call: Call, error: type[Exception]
 ) -> None:
     def handler(request: httpx.Request) -> httpx.Response:
@@ -163,7 +166,7 @@ def test_an_error_of_the_callers_mock_transport_leaves_as_itself_and_keeps_its_l
 
 @for_both_clients
 @each_operation
-def test_an_unmatched_route_of_respx_leaves_as_itself(call: Call) -> None:
+def test_an_unmatched_route_of_respx_propagates_unchanged(call: Call) -> None:
     with respx.mock(assert_all_called=False) as mock:
         mock.post("https://another.example/").respond(json={})
         with pytest.raises(AssertionError, match="not mocked") as caught:
@@ -289,11 +292,26 @@ def test_an_error_of_the_callers_iterable_ends_the_batch_and_reaches_the_caller(
 
 @for_both_clients
 @pytest.mark.parametrize("operation", ["batch"])
-@pytest.mark.parametrize("tokens", [SECRET_TOKEN, [SECRET_TOKEN]], ids=["one token", "a wrong customer"])
+@pytest.mark.parametrize("tokens", [SECRET_TOKEN, TokenReference(SECRET_TOKEN)], ids=["a token", "a reference"])
 def test_a_wrong_argument_of_a_batch_is_not_in_its_crash_report(call: Call, tokens: Any) -> None:
-    with pytest.raises(WonderError) as caught:
-        call.kind("app", key(), environment="sandbox").check_tokens(tokens, customer_uuid=NUMBER)
+    with pytest.raises(ConfigurationError) as caught:
+        call.kind("app", key(), environment="sandbox").check_tokens(tokens)
     assert_no_secret(call, caught.value)
+
+
+@for_both_clients
+@pytest.mark.parametrize("operation", ["batch"])
+@pytest.mark.parametrize(
+    "reference",
+    [TokenReference(SECRET_TOKEN, NUMBER), TokenReference(SECRET_TOKEN, None, NUMBER), TokenReference(NUMBER)],
+    ids=["a wrong customer", "a wrong verify_uuid", "a wrong token"],
+)
+def test_a_wrong_reference_of_a_batch_is_not_in_the_crash_report_of_its_error(
+    call: Call, reference: TokenReference
+) -> None:
+    error = failure(call, tokens=[reference])
+    assert isinstance(error, InvalidTokenError)
+    assert_no_secret(call, error)
 
 
 # What the caller was handling already

@@ -13,9 +13,7 @@ from typing import Any
 
 import pytest
 from commands import CARD_NUMBER, FAILED, PENDING, PROGRAM, VERIFIED, VERIFIED_LATER, is_one_line, run, start
-from conftest import TOKEN, Clock, pem
-from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
-from typer.testing import Result
+from conftest import TOKEN, Clock
 from wonder_payment import WonderClient, __main__
 from wonder_payment.simulator import TEST_TOKENS, Fault, SimulatedGateway
 
@@ -52,9 +50,11 @@ def test_check_prints_json_for_programs(gateway: SimulatedGateway) -> None:
 
 
 @pytest.mark.parametrize("command", ["check", "wait"])
-def test_the_customer_uuid_is_sent(gateway: SimulatedGateway, command: str) -> None:
-    run(gateway, command, VERIFIED, "--customer-uuid", TOKEN)
-    assert gateway.requests[0].customer_uuid == TOKEN
+def test_the_uuids_of_a_token_are_sent(command: str) -> None:
+    with SimulatedGateway(requires_customer_uuid=True, requires_verify_uuid=True) as gateway:
+        customer, verify = gateway.token_arguments.values()
+        result = run(gateway, command, VERIFIED, "--customer-uuid", customer, "--verify-uuid", verify)
+    assert (result.exit_code, gateway.requests[0].customer_uuid) == (0, customer)
 
 
 def test_an_error_is_one_line_on_stderr_with_the_request_id(gateway: SimulatedGateway) -> None:
@@ -135,65 +135,6 @@ def test_ctrl_c_ends_a_wait_without_a_traceback(gateway: SimulatedGateway) -> No
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate()
     assert (process.returncode, "Traceback" in errors) == (130, False)
-
-
-def signs(result: Result) -> str:
-    return "".join(line[0] for line in result.stdout.splitlines())
-
-
-def test_the_doctor_accepts_a_good_setup_and_uses_no_proxy_on_this_machine(gateway: SimulatedGateway) -> None:
-    result = run(gateway, "doctor", HTTP_PROXY="http://127.0.0.1:9")
-    assert (result.exit_code, signs(result)) == (0, "✔✔✔✔"), result.stdout
-    assert "RSA, 2048 bits" in result.stdout
-    assert "clock agrees" in result.stdout
-
-
-@pytest.mark.parametrize(
-    ("environ", "expected", "advice"),
-    [
-        ({"WONDER_APP_ID": "", "WONDER_PRIVATE_KEY": ""}, "✘", "Set WONDER_APP_ID, WONDER_PRIVATE_KEY"),
-        ({"WONDER_BASE_URL": "http://gateway.example"}, "✘", "must be https"),
-        ({"WONDER_PRIVATE_KEY": "garbage"}, "✔✘", "PEM"),
-        ({"WONDER_PRIVATE_KEY_PASSPHRASE": "x"}, "✔✘", "passphrase"),
-        ({"WONDER_PRIVATE_KEY": "weak"}, "✔✘", "only 1024 bits. Create one of at least 2048"),
-        ({"WONDER_PRIVATE_KEY": pem()}, "✔✔✔✘", "has the public half of this private key"),
-        ({"WONDER_APP_ID": "another"}, "✔✔✔✘", "Check the app id"),
-        ({"WONDER_BASE_URL": "http://127.0.0.1:1"}, "✔✔✘✘", "cannot be reached: "),
-        (
-            {"WONDER_BASE_URL": "https://gateway.example", "HTTPS_PROXY": "ftp://user:secret@proxy.example"},
-            "✔✔✘✘",
-            "HTTPS_PROXY is not the URL of a proxy",
-        ),
-    ],
-    ids=["missing", "not https", "no PEM", "passphrase", "weak", "other key", "other app", "no gateway", "bad proxy"],
-)
-def test_the_doctor_reports_a_problem_and_its_fix(
-    gateway: SimulatedGateway, clock: Clock, environ: dict[str, str], expected: str, advice: str
-) -> None:
-    if environ.get("WONDER_PRIVATE_KEY") == "weak":
-        key = generate_private_key(public_exponent=65537, key_size=1024)  # noqa: S505 (too short on purpose)
-        environ = {"WONDER_PRIVATE_KEY": SimulatedGateway(private_key=key).environ["WONDER_PRIVATE_KEY"]}
-    result = run(gateway, "doctor", **environ)
-    assert (result.exit_code, signs(result)) == (1, expected), result.stdout
-    assert advice in result.stdout
-    assert "secret" not in result.stdout
-    assert sum(clock.slept) < 30.0
-
-
-@pytest.mark.parametrize("status", [302, 400, 404, 405])
-def test_the_doctor_does_not_take_another_server_for_the_gateway(gateway: SimulatedGateway, status: int) -> None:
-    gateway.inject(Fault(status=status, headers={"Content-Type": "text/html", "Location": "/"}))
-    result = run(gateway, "doctor")
-    assert (result.exit_code, signs(result)) == (1, "✔✔✔✘")
-
-
-@pytest.mark.parametrize(("offset", "way"), [(3600.0, "60 minutes behind"), (-3600.0, "60 minutes ahead of")])
-def test_the_doctor_reports_a_wrong_clock(gateway: SimulatedGateway, offset: float, way: str) -> None:
-    gateway.clock_offset = offset
-    result = run(gateway, "doctor")
-    # The signature is accepted, because the client corrects the time that it signs.
-    assert (result.exit_code, signs(result)) == (1, "✔✔✘✔")
-    assert f"This machine's clock is {way} the gateway's." in result.stdout
 
 
 def test_the_demo_shows_each_outcome_and_takes_less_than_10_seconds(clock: Clock) -> None:
@@ -280,7 +221,7 @@ def test_a_missing_extra_is_reported_when_a_command_needs_it(missing: str, comma
     assert expected is None or f"pip install '{expected}'" in result.stderr
 
 
-def test_a_missing_module_of_no_extra_leaves_as_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_module_of_no_extra_propagates_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "wonder_payment.cli", None)
     with pytest.raises(ModuleNotFoundError, match=r"wonder_payment\.cli"):
         __main__.main()

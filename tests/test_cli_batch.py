@@ -7,10 +7,10 @@ from pathlib import Path
 
 import commands
 import pytest
-from commands import ALIPAY, CARD_NUMBER, FAILED, VERIFIED, add_verified, checked, is_one_line, lines, write
+from commands import ALIPAY, CARD_NUMBER, FAILED, PENDING, VERIFIED, add_verified, checked, is_one_line, lines, write
 from conftest import TOKEN as UNKNOWN
 from typer.testing import Result
-from wonder_payment.simulator import Fault, SimulatedGateway
+from wonder_payment.simulator import TEST_CUSTOMER_UUID, TEST_VERIFY_UUID, Fault, SimulatedGateway
 
 
 def run(gateway: SimulatedGateway | None, *arguments: object, **environ: str) -> Result:
@@ -85,10 +85,33 @@ def test_a_duplicate_is_checked_once(gateway: SimulatedGateway, source: Path) ->
     assert sorted(checked(gateway)) == sorted([token, UNKNOWN])
 
 
-def test_the_customer_uuid_is_sent(gateway: SimulatedGateway, source: Path) -> None:
-    write(source, [VERIFIED])
-    run(gateway, source, "--customer-uuid", UNKNOWN)
-    assert gateway.requests[0].customer_uuid == UNKNOWN
+OTHER_CUSTOMER = "00000000-0000-4000-9000-000000000002"
+COLUMNS = ["--column", "token", "--customer-column", "customer", "--verify-column", "verify"]
+
+
+def test_each_token_is_checked_with_the_uuids_of_its_row(source: Path, output: Path) -> None:
+    with SimulatedGateway(requires_customer_uuid=True, requires_verify_uuid=True) as gateway:
+        other = gateway.add_token(states=["success"], customer_uuid=OTHER_CUSTOMER, verify_uuid=UNKNOWN)
+        rows = [f"{VERIFIED},{TEST_CUSTOMER_UUID}, {TEST_VERIFY_UUID} ", f"{other},{OTHER_CUSTOMER},{UNKNOWN}"]
+        source.write_text("\n".join(["token,customer,verify", *rows, f"{FAILED},,", f"{ALIPAY},x,{UNKNOWN}", PENDING]))
+        assert run(gateway, source, *COLUMNS, "--output", output).exit_code == 1
+        errors = {line["token_id"]: line.get("error", {}).get("type") for line in lines(output)}
+        bad = {FAILED: "BadRequestError", PENDING: "BadRequestError", ALIPAY: "InvalidTokenError"}
+        assert errors == {VERIFIED: None, other: None} | bad
+
+
+def test_a_token_is_checked_once_whatever_its_customer(gateway: SimulatedGateway, source: Path, output: Path) -> None:
+    source.write_text(f"token,customer\n{VERIFIED},{TEST_CUSTOMER_UUID}\n{VERIFIED},{OTHER_CUSTOMER}\n")
+    run(gateway, source, *COLUMNS[:4], "--output", output)
+    run(gateway, source, *COLUMNS[:2], "--customer-uuid", UNKNOWN, "--output", output)
+    assert [(request.token, request.customer_uuid) for request in gateway.requests] == [(VERIFIED, TEST_CUSTOMER_UUID)]
+
+
+def test_all_tokens_are_checked_with_the_uuids_of_the_command(source: Path) -> None:
+    write(source, [VERIFIED, ALIPAY])
+    with SimulatedGateway(requires_customer_uuid=True, requires_verify_uuid=True) as gateway:
+        uuids = ["--customer-uuid", TEST_CUSTOMER_UUID, "--verify-uuid", TEST_VERIFY_UUID]
+        assert run(gateway, source, *uuids).exit_code == 0
 
 
 def test_a_failed_check_has_its_error_and_does_not_stop_the_batch(gateway: SimulatedGateway, source: Path) -> None:
@@ -119,6 +142,10 @@ def test_a_failed_check_has_its_error_and_does_not_stop_the_batch(gateway: Simul
         (["tokens.txt", "--column", "token"], "token\n" + "x" * 200_000, "not a CSV file: field larger than field"),
         (["tokens.txt", "--concurrency", "0"], VERIFIED, "--concurrency"),
         (["tokens.txt", "--customer-uuid", "x"], VERIFIED, "customer_uuid must be a UUID"),
+        (["tokens.txt", "--verify-uuid", "x"], VERIFIED, "verify_uuid must be a UUID"),
+        (["tokens.txt", "--customer-column", "c"], VERIFIED, "--customer-column needs --column"),
+        (["tokens.txt", "--column", "t", "--verify-column", "v", "--verify-uuid", UNKNOWN], VERIFIED, "not both"),
+        (["tokens.txt", "--column", "t", "--customer-column", "c"], "t,v", "has no column c. Its columns are: t, v."),
         (["tokens.txt", "--output", "."], VERIFIED, "is a directory"),
         (["tokens.txt", "--output", "tokens.txt"], VERIFIED, "Choose another file"),
     ],

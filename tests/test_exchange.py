@@ -24,7 +24,9 @@ from wonder_payment import (
     WonderClient,
     WonderError,
 )
-from wonder_payment.signing import verify
+from wonder_payment._http.exchange import SyncExchange
+from wonder_payment._http.pool import SyncPool
+from wonder_payment.signing import WonderAuth, verify
 from wonder_payment.simulator import Fault, SimulatedGateway
 
 MIB = 1024 * 1024
@@ -218,3 +220,9 @@ def test_a_body_in_one_piece_needs_no_thread(gateway: SimulatedGateway, monkeypa
     monkeypatch.delattr(threading, "Timer")
     with gateway.client() as wonder:
         assert wonder.check_token(gateway.add_token()).is_pending
+
+
+def test_the_repr_of_an_attempt_has_no_token() -> None:
+    auth = WonderAuth("app", key(), origin="https://gateway.example")
+    pool = SyncPool(httpx.MockTransport(lambda _: httpx.Response(200)))
+    assert TOKEN not in repr(SyncExchange(pool, auth, "https://gateway.example", TOKEN, 0.0))

@@ -138,7 +138,7 @@ FOREIGN = pytest.mark.parametrize(
 
 @FOREIGN
 @pytest.mark.parametrize("callback", ["on_retry", "on_poll"])
-def test_an_error_of_a_callback_leaves_as_itself(play: Player, callback: str, error: BaseException) -> None:
+def test_an_error_of_a_callback_propagates_unchanged(play: Player, callback: str, error: BaseException) -> None:
     def stop(*_arguments: object) -> None:
         raise error
 

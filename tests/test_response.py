@@ -22,7 +22,7 @@ from wonder_payment import (
     TokenState,
     TokenType,
 )
-from wonder_payment._http.response import checked_response, clock_difference, http_date, retry_after
+from wonder_payment._http.response import MAX_BYTES, checked_response, clock_difference, http_date, retry_after
 
 HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
 CARD = {
@@ -48,6 +48,14 @@ GOOD = {
     "success": (envelope(), {"state": TokenState.SUCCESS, "is_verified": True, "is_default": True}),
     "code 200": (envelope(code=200), {"is_verified": True}),
     "code 0.0": (envelope(code=0.0), {"is_verified": True}),
+    "code '0'": (envelope(code="0"), {"is_verified": True, "extra": {}}),
+    "a good code under the older name only": (
+        {"error_code": 0, "message": "m", "data": envelope()["data"]},
+        {"is_verified": True, "extra": {}},
+    ),
+    "no message": ({"code": 0, "data": envelope()["data"]}, {"is_verified": True}),
+    "no default": (envelope(without="default"), {"is_default": None, "is_verified": True}),
+    "null default": (envelope(default=None), {"is_default": None, "is_verified": True}),
     "pending": (envelope(state="pending"), {"is_pending": True, "is_verified": False}),
     "failed is a result, not an exception": (
         envelope(state="failed", error_code="3DS_1", error_msg="declined"),
@@ -161,7 +169,7 @@ def test_the_code_and_the_message_are_read_under_current_and_older_names(
         *((code, STATUSES[code]) for code in (400, 401, 404, 429, 500)),
         (400.0, BadRequestError),
         (999, ServerError),
-        *((code, APIError) for code in (499, 1000, -1, 1, 199, 201, 408, "E000002", "0")),
+        *((code, APIError) for code in (499, 1000, -1, 1, 199, 201, 408, "E000002", "00")),
     ],
     ids=repr,
 )
@@ -234,7 +242,7 @@ WRONG = (
     ("token_type", "str", (None, 1, [], {})),
     ("token", "str", (None, 1, [])),
     ("state", "str", (None, 1, True, ["success"])),
-    ("default", "bool", (None, 1, "true")),
+    ("default", "bool", (1, "true", [])),
     ("error_code", "str", (0, False, [])),
     ("error_msg", "str", (0, {})),
     ("credit_card", "dict", ("4111", [], 0, False)),
@@ -259,20 +267,17 @@ BAD: dict[str, tuple[Any, ...]] = {
     "null code": (envelope(code=None), "`code` is missing"),
     "false is no code, though it equals 0": (envelope(code=False), "`code` is missing"),
     "a list for a code": (envelope(code=[0]), "`code` is missing"),
-    "a good code under the older name only": (
-        {"error_code": 0, "message": "m", "data": envelope()["data"]},
+    "no code of either name": ({"message": "m", "data": envelope()["data"]}, "`code` is missing"),
+    "false under the older name": (
+        {"error_code": False, "message": "m", "data": envelope()["data"]},
         "`code` is missing",
     ),
-    "no message": ({"code": 0, "data": envelope()["data"]}, "`message` is missing"),
     "no data": ({"code": 0, "message": "m"}, NO_TOKEN),
     "no token in data": ({"code": 0, "message": "m", "data": {}}, NO_TOKEN),
     "a list for data": ({"code": 0, "message": "m", "data": []}, NO_TOKEN),
     "pairs for data": ({"code": 0, "message": "m", "data": [["payment_token", {}]]}, NO_TOKEN),
     "null token": ({"code": 0, "message": "m", "data": {"payment_token": None}}, NO_TOKEN),
-    **{
-        f"no {name}": (envelope(without=name), f"`{name}` is missing")
-        for name in ("token_type", "token", "state", "default")
-    },
+    **{f"no {name}": (envelope(without=name), f"`{name}` is missing") for name in ("token_type", "token", "state")},
     **{
         f"{name} {value}": (envelope(**{name: value}), f"`{name}` is {type(value).__name__}, not {kind}")
         for name, kind, values in WRONG
@@ -366,3 +371,7 @@ def test_retry_after_is_in_seconds_from_the_date_of_the_response(
 )
 def test_a_clock_difference_is_how_far_the_gateway_is_ahead(date: str, now: float, seconds: float) -> None:
     assert clock_difference(date, now=now) == seconds
+
+
+def test_a_body_may_have_1_mib() -> None:
+    assert MAX_BYTES == 1_048_576

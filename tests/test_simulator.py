@@ -26,6 +26,7 @@ from wonder_payment import (
 from wonder_payment.signing import WonderAuth, sign, string_to_sign
 from wonder_payment.simulator import TEST_TOKENS, Fault, SimulatedGateway, SimulatedToken, TestToken
 from wonder_payment.simulator.state import SimulatorState
+from wonder_payment.simulator.variant import Variant
 
 CHECK = "/svc/payment/api/v1/openapi/customers/uuid/payment_tokens/check"
 VERIFIED = TEST_TOKENS[0].token
@@ -82,10 +83,10 @@ def respond(body: bytes, *, customer: str = "uuid", **headers: str) -> tuple[int
     headers |= {"Credential": credential, "Nonce": nonce, "Signature": signature}
     raw = [(name.lower().replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
     request = Request({"type": "http", "path_params": {"customer_uuid": customer}, "headers": raw})
-    state = SimulatorState("app", key().public_key())
+    state = SimulatorState("app", key().public_key(), Variant())
     response, _ = state.respond("POST", path, request, body)
     recorded = state.requests[0]
-    assert (recorded.status, recorded.customer_uuid) == (response.status_code, customer)
+    assert (recorded.status, recorded.path, recorded.customer_uuid) == (response.status_code, path, customer)
     assert (recorded.request_id, recorded.language) == (headers.get("x_request_id"), headers.get("x_i18n_lang"))
     return response.status_code, json.loads(bytes(response.body))["code"]
 
@@ -97,6 +98,20 @@ def respond(body: bytes, *, customer: str = "uuid", **headers: str) -> tuple[int
 )
 def test_a_body_without_a_token_is_a_bad_request(body: bytes) -> None:
     assert respond(body) == (400, "SIM_BODY")
+
+
+@pytest.mark.parametrize(
+    ("verify_uuid", "expected"),
+    [
+        (TOKEN.upper(), (200, 0)),  # compared only if the variant requires it
+        ("", (400, "SIM_VERIFY_UUID")),
+        (None, (400, "SIM_VERIFY_UUID")),
+        (TOKEN.replace("-", ""), (400, "SIM_VERIFY_UUID")),
+    ],
+)
+def test_a_verify_uuid_is_optional_and_must_be_a_uuid(verify_uuid: object, expected: tuple[int, str | int]) -> None:
+    body = {"payment_token": {"token": VERIFIED, "verify_uuid": verify_uuid}}
+    assert respond(json.dumps(body).encode()) == expected
 
 
 @pytest.mark.parametrize(

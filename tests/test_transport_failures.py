@@ -122,12 +122,12 @@ def test_the_text_of_a_failure_is_whole_without_secrets_and_bytes_of_the_respons
     assert "4111111111111111" not in everything
 
 
-# Anything else leaves as itself
+# Anything else propagates unchanged
 
 
 @for_both_clients
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
-def test_any_other_error_within_the_body_leaves_as_itself(kind: Kind, error: type[BaseException]) -> None:
+def test_any_other_error_within_the_body_propagates_unchanged(kind: Kind, error: type[BaseException]) -> None:
     raised = error()
     handler, requests = always(lambda: httpx.Response(200, stream=breaking(raised)))
     with pytest.raises(error) as caught:
@@ -138,7 +138,7 @@ def test_any_other_error_within_the_body_leaves_as_itself(kind: Kind, error: typ
 
 
 @for_both_clients
-def test_ctrl_c_leaves_as_itself(kind: Kind) -> None:
+def test_ctrl_c_propagates_unchanged(kind: Kind) -> None:
     with pytest.raises(KeyboardInterrupt):
         caller(kind, failing(KeyboardInterrupt()), retry=RetryPolicy()).check()
 
@@ -160,7 +160,7 @@ def test_a_client_that_is_closed_while_a_request_is_in_flight_says_so(kind: Kind
 
 
 @for_both_clients
-def test_an_assertion_of_a_mock_transport_leaves_as_itself_also_once_the_client_is_closed(kind: Kind) -> None:
+def test_an_assertion_of_a_mock_transport_propagates_unchanged_also_once_the_client_is_closed(kind: Kind) -> None:
     async def handler(_request: httpx.Request) -> httpx.Response:
         await client.aclose()
         raise AssertionError("not what was expected")

@@ -93,6 +93,11 @@ def test_a_wait_that_ends_in_a_failure_has_it_as_its_cause(play: Player, failure
     assert (caught.value.token, sum(play.sleeps)) == (PENDING, 4.75)
 
 
+def test_a_wait_with_a_single_poll_says_so_in_the_singular(play: Player) -> None:
+    with pytest.raises(StillPendingError, match=r"and 1 poll while"):
+        play(poll(timeout=1.0), (0.95, PENDING))
+
+
 def test_a_wait_without_a_successful_poll_has_no_token(play: Player) -> None:
     error = failed(503)
     with pytest.raises(StillPendingError, match="no poll succeeded") as caught:

@@ -9,7 +9,7 @@ import json
 import pickle
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import httpx
@@ -177,10 +177,11 @@ _FIELDS: dict[str, tuple[str, tuple[type, ...]]] = {
     "token": ("token", _TEXT),
     "token_type": ("token_type", _TEXT),
     "state": ("state", _TEXT),
-    "default": ("is_default", (bool,)),
+    "default": ("is_default", (bool, type(None))),
     "error_code": ("error_code", _TEXT_OR_NULL),
     "error_msg": ("error_message", _TEXT_OR_NULL),
 }
+_ENVELOPE = ("code", "message", "error_code", "error_message", "data")
 _ERRORS: dict[float, type[APIError]] = {
     400: BadRequestError,
     401: AuthenticationError,
@@ -189,6 +190,28 @@ _ERRORS: dict[float, type[APIError]] = {
     422: BadRequestError,
     429: RateLimitError,
 }
+
+
+def _error_of(document: dict[str, Any]) -> type[WonderError] | None:
+    """Return the error that the codes of an envelope mean; None if they are good."""
+    codes = [_judged(document.get(name)) for name in ("code", "error_code")]
+    if bad := [number for judgement, number in codes if judgement == "bad"]:
+        return _kind(bad[0])
+    (new, _), (old, _) = codes
+    if new == "empty":
+        return APIError
+    return None if (old if new == "absent" else new) in ("good", "empty") else InvalidResponseError
+
+
+def _judged(code: object) -> tuple[str, float]:
+    """Return whether a code is absent, no code, empty, good or bad; and the number that it stands for, or -1."""
+    if type(code) not in (str, int, float):
+        return "absent" if code is None else "no code", -1
+    if code in ("", 0, 200, "0", "200"):
+        return "empty" if code == "" else "good", -1
+    if isinstance(code, str):
+        return "bad", int(code) if re.fullmatch("[0-9]{1,9}", code) else -1
+    return "bad", float(cast("float", code)) if abs(cast("float", code)) < 1e9 else -1
 
 
 def _kind(status: float) -> type[APIError]:
@@ -210,7 +233,7 @@ def _fields(document: dict[str, Any]) -> dict[str, Any] | None:
     if type(card) not in (dict, type(None)) or fields["token"].lower() != TOKEN:
         return None
     # The fields that the contract does not know. A name at several levels has its innermost value.
-    extra = {name: value for name, value in document.items() if name not in ("code", "message", "data")} | data
+    extra = {name: value for name, value in document.items() if name not in _ENVELOPE} | data
     del extra["payment_token"]
     if card is not None:
         if any(type(card.get(name)) not in _TEXT_OR_NULL for name in _CARD):
@@ -232,17 +255,11 @@ def _expected(body: bytes, status: int) -> tuple[set[type[Any]], dict[str, Any] 
         document, is_plain = None, False
     if not isinstance(document, dict):
         return {InvalidResponseError}, None
-    code = document.get("code")
-    code = document.get("error_code") if code is None else code
-    if type(code) not in (str, int, float):
-        return {InvalidResponseError}, None
-    if code not in (0, 200):
-        kind = APIError if isinstance(code, str) else _kind(code)
-        return {kind} if is_plain else {kind, InvalidResponseError}, None
+    if (error := _error_of(document)) is not None:
+        return {error} if is_plain else {error, InvalidResponseError}, None
     fields = _fields(document)
     if fields is None or status != 200:
         return {InvalidResponseError}, None
-    is_plain &= type(document.get("code")) in (int, float) and isinstance(document.get("message"), str)
     return {PaymentToken} if is_plain else {PaymentToken, InvalidResponseError}, fields
 
 
@@ -366,7 +383,9 @@ _names = st.sampled_from(
 )
 _values = st.one_of(
     st.sampled_from(RAW),
-    st.sampled_from([0, 1, 200, 200.0, 400, 401, 404, 429, 500, 999, 1000, -1, "0", "200", "E1", "", TOKEN.upper()]),
+    st.sampled_from(
+        [0, 1, 200, 200.0, 400, 401, 404, 429, 500, 999, 1000, -1, "0", "200", "503", "E1", "", TOKEN.upper()]
+    ),
     st.sampled_from(["success", "failed", "pending", "SUCCESS", " success", "CreditCard", "4111111111111111"]),
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | _text,

@@ -55,6 +55,7 @@ def _client(**settings: Any) -> WonderClient:
 CHECKS: dict[str, Callable[[Any], Any]] = {
     "token": partial(checked_uuid, "token"),
     "customer_uuid": checked_customer,
+    "verify_uuid": partial(checked_uuid, "verify_uuid"),
     "app_id": checked_app_id,
     "environment": lambda value: resolved_origin(value, None),
     "base_url": checked_origin,
@@ -66,8 +67,8 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "transport": lambda value: checked_transport(value, httpx.BaseTransport),
     "private key": load_private_key,
     "passphrase": lambda value: load_private_key(pem(PASSPHRASE), value),
-    "tokens": lambda value: check_batch(value, list, 1, None),
-    "concurrency": lambda value: check_batch([], list, value, None),
+    "tokens": lambda value: check_batch(value, list, 1),
+    "concurrency": lambda value: check_batch([], list, value),
 }
 
 
@@ -163,7 +164,9 @@ def test_no_object_passes_that_is_not_what_the_argument_must_be(what: str) -> No
 
 
 @for_both_clients
-@pytest.mark.parametrize("argument", ["token", "customer_uuid", "timeout", "poll", "on_poll", "tokens", "concurrency"])
+@pytest.mark.parametrize(
+    "argument", ["token", "customer_uuid", "verify_uuid", "timeout", "poll", "on_poll", "tokens", "concurrency"]
+)
 @pytest.mark.parametrize("what", ["infinity", "pretending to be str", "a number-like text"])
 def test_the_methods_of_both_clients_check_their_arguments_before_they_send(
     kind: Kind, argument: str, what: str
@@ -174,7 +177,7 @@ def test_the_methods_of_both_clients_check_their_arguments_before_they_send(
         if argument in ("tokens", "concurrency"):
             client.check_tokens(**{"tokens": [TOKEN], argument: value})
             return
-        method = client.check_token if argument in ("token", "customer_uuid") else client.wait_for_token
+        method = client.check_token if argument in ("token", "customer_uuid", "verify_uuid") else client.wait_for_token
         result: Any = method(**arguments)
         if not isinstance(client, WonderClient):
             asyncio.run(result)
@@ -222,6 +225,7 @@ def _chosen(text: str) -> str:
         ("token", TOKEN, UUID(TOKEN)),
         ("customer_uuid", CUSTOMER, CUSTOMER),
         ("customer_uuid", "uuid", None),
+        ("verify_uuid", CUSTOMER, UUID(CUSTOMER)),
     ],
 )
 def test_a_subclass_of_text_is_its_characters(
@@ -268,6 +272,7 @@ def _is_number(value: Any, minimum: float, maximum: float = 1e9) -> bool:
 IS_GOOD: dict[str, Callable[[Any], bool]] = {
     "token": _is_uuid,
     "customer_uuid": lambda value: value is None or _is_uuid(value) or _is_text(value, "uuid"),
+    "verify_uuid": _is_uuid,
     "app_id": lambda value: _is_text(value, "[!-~]+") and "/" not in value,
     "environment": lambda value: _is_text(value, "sandbox|production"),
     "language": lambda value: value is None or _is_text(value, "en|zh-HK|zh-CN"),

@@ -1,4 +1,4 @@
-"""No key, signature, token, card number or cardholder name in what a client shows, logs, raises or sends in a URL."""
+"""No secret or cardholder name in what a client shows, logs, raises or sends in a URL."""
 
 import asyncio
 import copy
@@ -22,7 +22,7 @@ import pytest
 import wonder_payment
 from arrivals import Arrivals
 from conftest import Caller, Clock
-from crashes import CARD, HOLDER, NUMBER, PASSPHRASE, crash_report, frames, leaks, pem_of, pieces
+from crashes import CARD, HOLDER, NUMBER, PASSPHRASE, SECRET_VERIFY, crash_report, frames, leaks, pem_of, pieces
 from crashes import SECRET_TOKEN as TOKEN
 from crashes import secrets_of as secrets_of_key
 from faults.responses import good
@@ -223,6 +223,7 @@ def call(
     **options: Any,
 ) -> PaymentToken:
     """Make the call, and show the client before it is closed."""
+    options |= {"verify_uuid": SECRET_VERIFY}
     if isinstance(client, WonderClient):
         with client:
             if is_closed:

@@ -125,8 +125,8 @@ TABLE: list[tuple[Callable[[Document], None], list[tuple[str, bool]]]] = [
     (put("CheckPaymentTokenRequest", required=[]), [(f"{BODY}.payment_token is now optional", FINE)]),
     (put("CreditCard", required=["number"]), [(f"{CARD}.number is now always present", FINE)]),
     (
-        put("PaymentToken", required=["token_type", "token", "state"]),
-        [(f"{TOKEN}.default may now be absent", BREAKS)],
+        put("PaymentToken", required=["token_type", "token"]),
+        [(f"{TOKEN}.state may now be absent", BREAKS)],
     ),
     (
         put("CreditCard", additionalProperties=False),
@@ -152,6 +152,8 @@ TABLE: list[tuple[Callable[[Document], None], list[tuple[str, bool]]]] = [
         put("CheckPaymentTokenResponse", "properties", "code", type="integer"),
         [
             ("the response's CheckPaymentTokenResponse.code is no longer number", FINE),
+            ("the response's CheckPaymentTokenResponse.code is no longer string", FINE),
+            ("the response's CheckPaymentTokenResponse.code is no longer null", FINE),
             ("the response's CheckPaymentTokenResponse.code may now be integer", FINE),
         ],
     ),

@@ -20,6 +20,7 @@ from wonder_payment import (
     ConfigurationError,
     Environment,
     InvalidResponseError,
+    InvalidSignatureError,
     InvalidTokenError,
     NetworkError,
     NotFoundError,
@@ -31,15 +32,27 @@ from wonder_payment import (
     ServerError,
     StillPendingError,
     TokenChecker,
+    TokenReference,
     TokenState,
     TokenType,
     WonderClient,
     WonderError,
     check_token,
 )
-from wonder_payment.signing import SCHEME, WonderAuth, load_private_key, sign, string_to_sign, verify
+from wonder_payment.signing import (
+    SCHEME,
+    WonderAuth,
+    load_private_key,
+    sign,
+    string_to_sign,
+    verify,
+    verify_request,
+)
 from wonder_payment.simulator import (
+    ECHO_PATHS,
+    TEST_CUSTOMER_UUID,
     TEST_TOKENS,
+    TEST_VERIFY_UUID,
     Fault,
     Rejection,
     SimulatedGateway,
@@ -79,12 +92,15 @@ def clients(wonder: WonderClient, token: str | UUID, tokens: list[str]) -> None:
     assert_type(wonder.check_tokens(tokens), Generator[CheckResult])
     assert_type(check_token(token), PaymentToken)
     assert_type(wonder.close(), None)
-    check_token(token, customer_uuid=UUID(int=1))
-    wonder.check_token(token, customer_uuid="uuid")
+    check_token(token, customer_uuid=UUID(int=1), verify_uuid=UUID(int=2))
+    wonder.check_token(token, customer_uuid="uuid", verify_uuid=None)
     seen: list[PaymentToken] = []
     wonder.wait_for_token(token, timeout=60, poll=PollPolicy(interval_initial=0.3), on_poll=seen.append)
-    wonder.wait_for_token(token, customer_uuid=None, on_poll=print)
+    wonder.wait_for_token(token, customer_uuid=None, verify_uuid=str(token), on_poll=print)
     wonder.check_tokens((UUID(line) for line in tokens), concurrency=4)
+    wonder.check_tokens([*tokens, TokenReference(token, UUID(int=1)), UUID(int=3)])
+    wonder.check_tokens(map(TokenReference, tokens))
+    wonder.check_tokens(tokens, customer_uuid=UUID(int=1))  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     wonder.check_token(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with wonder as same:
         assert_type(same, WonderClient)
@@ -96,8 +112,9 @@ async def async_clients(wonder: AsyncWonderClient, token: str | UUID, tokens: li
     assert_type(wonder.check_tokens(tokens), AsyncGenerator[CheckResult])
     assert_type(await wonder.aclose(), None)
     assert_type(await asyncio.gather(*(wonder.check_token(token) for token in tokens)), list[PaymentToken])
-    await wonder.wait_for_token(token, timeout=5.0, on_poll=print)
+    await wonder.wait_for_token(token, timeout=5.0, verify_uuid=UUID(int=2), on_poll=print)
     wonder.check_tokens(arriving(), concurrency=4)
+    wonder.check_tokens([TokenReference(token, verify_uuid=UUID(int=2)), token])
     async with wonder as same:
         assert_type(same, AsyncWonderClient)
 
@@ -114,7 +131,7 @@ def results(token: PaymentToken, card: Card, result: CheckResult) -> None:
     assert_type(token.is_verified, bool)
     assert_type(token.is_failed, bool)
     assert_type(token.is_pending, bool)
-    assert_type(token.is_default, bool)
+    assert_type(token.is_default, bool | None)
     assert_type(token.error_code, str | None)
     assert_type(token.error_message, str | None)
     assert_type(token.request_id, str | None)
@@ -133,6 +150,11 @@ def results(token: PaymentToken, card: Card, result: CheckResult) -> None:
     assert_type(result.token, PaymentToken | None)
     assert_type(result.error, WonderError | None)
     card.is_expired(on=date(2030, 1, 1))
+    reference = TokenReference(token.token, customer_uuid=UUID(int=1), verify_uuid=None)
+    assert_type(reference.token, str | UUID)
+    assert_type(reference.customer_uuid, str | UUID | None)
+    assert_type(reference.verify_uuid, str | UUID | None)
+    reference.token = "another"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
     token.state = "success"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 
 
@@ -166,6 +188,7 @@ def kinds(bad_token: InvalidTokenError, too_late: RequestTimeoutError) -> tuple[
 def take(checker: TokenChecker[PaymentToken], slow: TokenChecker[Awaitable[PaymentToken]]) -> None:
     assert_type(checker.check_token("1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"), PaymentToken)
     assert_type(slow.check_token(UUID(int=0), customer_uuid=None), Awaitable[PaymentToken])
+    checker.check_token("1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed", verify_uuid=UUID(int=2))
 
 
 def give(wonder: WonderClient, slow: AsyncWonderClient) -> None:
@@ -203,6 +226,11 @@ def signing(
     assert_type(string_to_sign(credential, nonce, method, uri, body), str)
     assert_type(sign(private_key, string_to_sign(credential, nonce, method, uri, body)), str)
     assert_type(verify(public_key, "", credential=credential, nonce=nonce, method=method, uri=uri, body=body), bool)
+    assert_type(verify_request(public_key, method=method, uri=uri, headers={"Nonce": nonce}, body=body), None)
+    try:
+        verify_request(public_key, method=method, uri=uri, headers=httpx.Headers(), body=body, tolerance=60)
+    except InvalidSignatureError as error:
+        assert_type(error.is_transient, bool)
     string_to_sign(f"app/20260101000000/{SCHEME}", nonce, "GET", "/", None)
     httpx.Client(auth=WonderAuth("app", private_key, origin="https://gateway.example"))
     httpx.AsyncClient(auth=WonderAuth("app", b"a PEM", origin=httpx.URL("https://gateway.example")))
@@ -214,6 +242,7 @@ def simulator(gateway: SimulatedGateway, request: SimulatedRequest, verdict: Ver
     assert_type(gateway.async_client(), AsyncWonderClient)
     assert_type(gateway.environ, dict[str, str])
     assert_type(gateway.base_url, str)
+    assert_type(gateway.token_arguments, dict[str, str])
     assert_type(gateway.clock_offset, float)
     assert_type(gateway.requests, list[SimulatedRequest])
     assert_type(request.token, str | None)
@@ -224,6 +253,10 @@ def simulator(gateway: SimulatedGateway, request: SimulatedRequest, verdict: Ver
     assert_type(rejection.code, str)
     assert_type(TEST_TOKENS, tuple[TestToken, ...])
     assert_type(TEST_TOKENS[0].make(), SimulatedToken)
+    gateway.client().check_token(TEST_TOKENS[0].token, customer_uuid=TEST_CUSTOMER_UUID, verify_uuid=TEST_VERIFY_UUID)
+    SimulatedGateway(requires_customer_uuid=True, requires_verify_uuid=True, envelope="error_code")
+    SimulatedGateway(code="0", echo_paths=ECHO_PATHS[1:])
+    SimulatedGateway(code=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with SimulatedGateway(port=8080) as same:
         assert_type(same, SimulatedGateway)
     token = gateway.add_token(after=1.5, card=None)

@@ -10,6 +10,7 @@ from .errors import (
     BadRequestError,
     ConfigurationError,
     InvalidResponseError,
+    InvalidSignatureError,
     InvalidTokenError,
     NetworkError,
     NotFoundError,
@@ -19,7 +20,7 @@ from .errors import (
     StillPendingError,
     WonderError,
 )
-from .models import Card, PaymentToken, TokenState, TokenType
+from .models import Card, PaymentToken, TokenReference, TokenState, TokenType
 from .retry import PollPolicy, RetryPolicy
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "ConfigurationError",
     "Environment",
     "InvalidResponseError",
+    "InvalidSignatureError",
     "InvalidTokenError",
     "NetworkError",
     "NotFoundError",
@@ -43,6 +45,7 @@ __all__ = [
     "ServerError",
     "StillPendingError",
     "TokenChecker",
+    "TokenReference",
     "TokenState",
     "TokenType",
     "WonderClient",

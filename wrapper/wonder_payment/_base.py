@@ -11,7 +11,7 @@ from . import config
 from ._flow import OnPoll, Policy, Steps, wait
 from ._redact import clears_locals
 from .errors import ConfigurationError, WonderError
-from .models import PaymentToken, UUIDLike
+from .models import PaymentToken, TokenReference
 from .retry import PollPolicy, RetryPolicy, number
 from .signing import WonderAuth, load_private_key
 
@@ -82,15 +82,18 @@ class BaseClient(Generic[TransportT]):
         config.check_wait(timeout, poll, on_poll)
         return wait(self._policy, timeout=timeout, poll=poll, on_poll=on_poll)
 
-    def _request(self, token: UUIDLike, customer_uuid: UUIDLike | None) -> tuple[str, dict[str, Any]]:
+    def _request(self, reference: TokenReference) -> tuple[str, dict[str, Any]]:
         """Check the arguments of a call; return the token and what the generated function takes.
 
         Raises:
-            InvalidTokenError: ``token`` or ``customer_uuid`` is not a UUID.
+            InvalidTokenError: One of the UUIDs is not a UUID.
         """
-        uuid = config.checked_uuid("token", token)
-        arguments: dict[str, Any] = {"body": CheckPaymentTokenRequest(PaymentTokenReference(uuid))}
-        if customer := config.checked_customer(customer_uuid):
+        uuid = config.checked_uuid("token", reference.token)
+        body = PaymentTokenReference(uuid)
+        if reference.verify_uuid is not None:
+            body.verify_uuid = config.checked_uuid("verify_uuid", reference.verify_uuid)
+        arguments: dict[str, Any] = {"body": CheckPaymentTokenRequest(body)}
+        if customer := config.checked_customer(reference.customer_uuid):
             arguments["customer_uuid"] = customer
         if self._language:
             arguments["x_i18n_lang"] = Language(self._language)

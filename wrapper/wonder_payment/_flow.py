@@ -17,7 +17,7 @@ import attrs
 from ._redact import clear_locals, redact
 from .batch import Result, Throttle
 from .errors import APIError, RateLimitError, RequestTimeoutError, StillPendingError, WonderError
-from .models import PaymentToken
+from .models import PaymentToken, TokenState
 from .retry import PollPolicy, RetryPolicy
 
 logger = logging.getLogger("wonder_payment")
@@ -30,7 +30,7 @@ OnPoll: TypeAlias = Callable[[PaymentToken], object]
 # in seconds (with less, a moment's delay would fail the poll), and at most this share of the budget.
 _FINAL_POLL_MIN, _FINAL_POLL_MAX, _FINAL_POLL_SHARE = 0.25, 1.0, 0.1
 
-# How often a batch's token may meet a rate limit for each attempt of the policy, though other tokens get through.
+# How many rate limits a token of a batch may get for each attempt of the policy, even if other tokens succeed.
 _MAX_RATE_LIMITS = 8
 
 
@@ -56,16 +56,18 @@ class Policy:
         retry: When a failed attempt is retried.
         timeout: Seconds for one attempt.
         on_retry: Called before each retry with the error and the delay in seconds.
+        unknown_state: Set once the first state that this version does not know is logged.
     """
 
     retry: RetryPolicy
     timeout: float
     on_retry: Callable[[WonderError, float], object] | None = None
+    unknown_state: dict[str, object] = attrs.field(factory=dict)
 
 
 @attrs.frozen
 class Outcome:
-    """What the attempts of one call ended in.
+    """The result of the attempts of one call.
 
     Attributes:
         result: The token, or the error of the last attempt.
@@ -90,9 +92,9 @@ def attempts(
     Args:
         policy: The client's retry policy, timeout and callback.
         until: When the call must end at the latest (time.monotonic()).
-        failure: The failure of the poll before, which says more than a timeout that ``until`` causes.
-        throttle: The rate limit that the tokens of a batch share. A rate limit then costs a token none of its attempts
-            and none of its time. It gives up when the batch has paused ``max_attempts`` times without any other
+        failure: The failure of the previous poll, which is reported instead of a timeout that ``until`` causes.
+        throttle: The rate limit that the tokens of a batch share. A rate limit then does not count against a token's
+            attempts or its time. The call gives up when the batch has paused ``max_attempts`` times without any other
             response in between, or after eight times as many rate limits of its own.
     """
     retry = policy.retry
@@ -112,6 +114,7 @@ def attempts(
         if throttle and not is_limited:
             throttle.resume()
         if isinstance(result, PaymentToken):
+            _warn_of_unknown_state(policy, result)
             return Outcome(result, number, seconds)
         # A timeout caused by the call's own deadline says less than the failure before it.
         is_cut_short = isinstance(result, RequestTimeoutError) and attempt.deadline == deadline
@@ -136,7 +139,7 @@ def attempts(
 
 
 def check(policy: Policy) -> Steps[PaymentToken]:
-    """One call: return the token, or raise the error of the last attempt."""
+    """Make one call: return the token, or raise the error of the last attempt."""
     outcome = yield from attempts(policy)
     if isinstance(outcome.result, WonderError):
         raise outcome.result
@@ -194,7 +197,7 @@ def drive(steps: Steps[_T], attempt: Callable[[Attempt], object], sleep: Callabl
 
 
 async def drive_async(steps: Steps[_T], attempt: Callable[[Attempt], Awaitable[object]]) -> _T:
-    """Do the same for asyncio."""
+    """Carry out the steps of a flow in asyncio and return what it returns."""
     result: object = None
     while True:
         try:
@@ -209,6 +212,14 @@ def _label(result: Result) -> str:
     if isinstance(result, PaymentToken):
         return "succeeded"
     return f"HTTP {result.status_code}" if isinstance(result, APIError) else type(result).__name__
+
+
+def _warn_of_unknown_state(policy: Policy, token: PaymentToken) -> None:
+    """Log once per client that the gateway returned a state this version does not know."""
+    # setdefault() is atomic: the threads of a batch share the policy.
+    mine = object()
+    if token.state not in list(TokenState) and policy.unknown_state.setdefault("logged", mine) is mine:
+        logger.warning("unknown state %s counts as pending (request id %s)", redact(token.state), token.request_id)
 
 
 def _is_rate_limit(result: Result) -> bool:

@@ -1,4 +1,4 @@
-"""What may be shown of foreign text and of an error's frames, so that no secret reaches a log or a crash report."""
+"""Redaction of text from outside, and clearing of frames, so that no secret reaches a log or a crash report."""
 
 import functools
 import inspect
@@ -29,7 +29,7 @@ def last_four(secret: str) -> str:
 
 
 def redact(text: str) -> str:
-    """Return what may be quoted of a foreign ``text``: one short line, with no token, card number or signature."""
+    """Return what may be quoted of a ``text`` from outside: one short line, with no token, card number or signature."""
     # Unprintable characters go first: they would hide a secret from the pattern and not from a reader.
     line = "".join(character for character in " ".join(text[:_MAX_READ].split()) if character.isprintable())
     line = without_secrets(line)
@@ -74,11 +74,11 @@ def clears_locals(function: _FunctionT) -> _FunctionT:
 
 
 def clear_locals(error: BaseException, handled: BaseException | None = None) -> None:
-    """Clear the locals of the frames of an error, of its causes and of what was handled when they were raised.
+    """Clear the locals of the frames of an error, of its causes and of the errors in their contexts.
 
     Args:
         error: The error.
-        handled: The error that the caller was handling already: it, and what is behind it, is the caller's own.
+        handled: The error that the caller was already handling. It and its causes are the caller's and stay unchanged.
     """
     left: list[BaseException | None] = [error]
     seen = {id(handled)}

@@ -13,7 +13,7 @@ import attrs
 
 from ._redact import clear_locals, clears_locals, last_four
 from .errors import ConfigurationError, WonderError
-from .models import PaymentToken
+from .models import PaymentToken, TokenReference
 
 _TokenT = TypeVar("_TokenT")
 Result: TypeAlias = PaymentToken | WonderError
@@ -42,17 +42,18 @@ def check_result(token: object, result: Result) -> CheckResult:
     """
     if isinstance(result, ConfigurationError):
         raise result
+    token_id = str(token.token if isinstance(token, TokenReference) else token)
     if isinstance(result, PaymentToken):
-        return CheckResult(token_id=str(token), token=result)
-    return CheckResult(token_id=str(token), error=result)
+        return CheckResult(token_id=token_id, token=result)
+    return CheckResult(token_id=token_id, error=result)
 
 
 class Throttle:
-    """When the next request of a batch may be sent, whichever token it is for. Threads may share it.
+    """Decides when the next request of a batch may be sent, for all its tokens. Threads may share it.
 
     Attributes:
         pauses: How many pauses there were in a row, without any other response in between.
-        stopped: Whether the batch has ended, so that no sleep returns.
+        stopped: Set when the batch has ended; sleeps then raise instead of returning.
     """
 
     def __init__(self) -> None:
@@ -71,7 +72,7 @@ class Throttle:
             self._resume_at = max(self._resume_at, time.monotonic() + seconds)
 
     def resume(self) -> None:
-        """Note that the gateway gave another response than a rate limit."""
+        """Reset the count of pauses: the gateway returned something other than a rate limit."""
         self.pauses = 0
 
     def left(self) -> float:
@@ -88,7 +89,7 @@ class Throttle:
             raise CancelledError
 
     def stop(self) -> None:
-        """End all sleeps, and with them the checks that are left."""
+        """End all sleeps, and so the remaining checks."""
         self.stopped.set()
 
 
@@ -101,7 +102,7 @@ def in_threads(
     with ThreadPoolExecutor(concurrency, "wonder-payment") as pool:
         try:
             for token in tokens:
-                # In the caller's context, so that the caller's trace goes on.
+                # In the caller's context, so that the requests belong to the caller's trace.
                 pool.submit(copy_context().run, check, token).add_done_callback(completed.put)
                 del token  # from this frame, which a crash reporter may show
                 running += 1

@@ -17,13 +17,13 @@ from ._redact import clears_locals
 from .batch import CheckResult, Result, Throttle, as_async, check_result, in_tasks, in_threads
 from .config import check_batch, checked_transport
 from .errors import InvalidTokenError, WonderError
-from .models import PaymentToken, UUIDLike
+from .models import PaymentToken, TokenReference, UUIDLike, reference_to
 from .retry import PollPolicy
 
 __all__ = ["AsyncWonderClient", "TokenChecker", "WonderClient", "check_token"]
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
-_Tokens: TypeAlias = Iterable[UUIDLike] | AsyncIterable[UUIDLike]
+_Tokens: TypeAlias = Iterable[UUIDLike | TokenReference] | AsyncIterable[UUIDLike | TokenReference]
 
 
 class TokenChecker(Protocol[ResultT_co]):
@@ -33,13 +33,15 @@ class TokenChecker(Protocol[ResultT_co]):
     ``TokenChecker[Awaitable[PaymentToken]]``.
     """
 
-    def check_token(self, token: UUIDLike, *, customer_uuid: UUIDLike | None = None) -> ResultT_co:
+    def check_token(
+        self, token: UUIDLike, *, customer_uuid: UUIDLike | None = None, verify_uuid: UUIDLike | None = None
+    ) -> ResultT_co:
         """Check a token once; see `WonderClient.check_token`."""
         ...
 
 
 class WonderClient(BaseClient[httpx.BaseTransport]):
-    """The client that blocks.
+    """The synchronous client.
 
     Make one and keep it. Threads share it, and so do forked processes, each with its own connections.
 
@@ -65,20 +67,24 @@ class WonderClient(BaseClient[httpx.BaseTransport]):
         self._pools = ProcessPools(self._origin, checked_transport(transport, httpx.BaseTransport))
 
     @clears_locals
-    def check_token(self, token: UUIDLike, *, customer_uuid: UUIDLike | None = None) -> PaymentToken:
+    def check_token(
+        self, token: UUIDLike, *, customer_uuid: UUIDLike | None = None, verify_uuid: UUIDLike | None = None
+    ) -> PaymentToken:
         """Check a token once, and retry transient failures. A failed token is a result, not an error.
 
         Args:
             token: The payment token's UUID.
-            customer_uuid: The customer's UUID; the gateway does not need it.
+            customer_uuid: The UUID of the customer whom the token belongs to. Send it if you know it: the gateway most
+                likely needs it, although the reference page shows a literal in its place.
+            verify_uuid: The ``verify_uuid`` of the response that created the token. Older pages require it.
 
         Raises:
-            InvalidTokenError: ``token`` or ``customer_uuid`` is not a UUID. Nothing was sent.
+            InvalidTokenError: ``token``, ``customer_uuid`` or ``verify_uuid`` is not a UUID. Nothing was sent.
             NetworkError: No attempt got a response; `RequestTimeoutError` if not in time.
             APIError: The gateway returned an error; its subclasses say which.
             InvalidResponseError: The response breaks the contract.
         """
-        return drive(check(self._policy), self._attempts(token, customer_uuid), time.sleep)
+        return drive(check(self._policy), self._attempts(TokenReference(token, customer_uuid, verify_uuid)), time.sleep)
 
     @clears_locals
     def wait_for_token(
@@ -87,6 +93,7 @@ class WonderClient(BaseClient[httpx.BaseTransport]):
         *,
         timeout: float = 60.0,
         customer_uuid: UUIDLike | None = None,
+        verify_uuid: UUIDLike | None = None,
         poll: PollPolicy = PollPolicy(),
         on_poll: Callable[[PaymentToken], object] | None = None,
     ) -> PaymentToken:
@@ -98,23 +105,29 @@ class WonderClient(BaseClient[httpx.BaseTransport]):
         Args:
             token: The payment token's UUID.
             timeout: Seconds for all polls, their retries and the delays between them.
-            customer_uuid: The customer's UUID; the gateway does not need it.
+            customer_uuid: The UUID of the customer whom the token belongs to. Send it if you know it: the gateway most
+                likely needs it, although the reference page shows a literal in its place.
+            verify_uuid: The ``verify_uuid`` of the response that created the token. Older pages require it.
             poll: How long to wait between two polls.
             on_poll: Called with each result, for example for a progress bar. An error that it raises ends the wait and
                 reaches the caller.
 
         Raises:
             StillPendingError: The time is over. If the last poll failed, its error is the cause.
-            InvalidTokenError: ``token`` or ``customer_uuid`` is not a UUID. Nothing was sent.
+            InvalidTokenError: ``token``, ``customer_uuid`` or ``verify_uuid`` is not a UUID. Nothing was sent.
             ConfigurationError: ``timeout``, ``poll`` or ``on_poll`` is wrong. Nothing was sent.
             APIError: The gateway rejected the request for good: 400, 401, 403, 404 and other statuses below 500.
             InvalidResponseError: The response breaks the contract.
         """
-        return drive(self._wait(timeout, poll, on_poll), self._attempts(token, customer_uuid), time.sleep)
+        reference = TokenReference(token, customer_uuid, verify_uuid)
+        return drive(self._wait(timeout, poll, on_poll), self._attempts(reference), time.sleep)
 
     @clears_locals
     def check_tokens(
-        self, tokens: Iterable[UUIDLike], *, concurrency: int = 16, customer_uuid: UUIDLike | None = None
+        self,
+        tokens: Iterable[UUIDLike | TokenReference],
+        *,
+        concurrency: int = 16,
     ) -> Generator[CheckResult]:
         """Check many tokens, several at a time, and yield their results as they complete.
 
@@ -123,21 +136,20 @@ class WonderClient(BaseClient[httpx.BaseTransport]):
         however many tokens there are. Closing or dropping the generator ends the batch after the attempts in flight.
 
         Args:
-            tokens: The payment tokens' UUIDs; taken one by one, in the thread that iterates.
-            concurrency: How many to check at a time.
-            customer_uuid: The customer's UUID; the gateway does not need it.
+            tokens: The payment tokens' UUIDs, or `TokenReference` objects with the UUID of each token's customer; taken
+                one by one, in the thread that iterates.
+            concurrency: How many to check at a time, from 1 to 10,000.
 
         Raises:
             ConfigurationError: ``concurrency`` is wrong, ``tokens`` is one token, or the client is closed.
-            InvalidTokenError: ``customer_uuid`` is not a UUID.
         """
-        check_batch(tokens, Iterable, concurrency, customer_uuid)
+        check_batch(tokens, Iterable, concurrency)
         throttle = Throttle()
 
         @clears_locals
-        def check_one(token: UUIDLike) -> CheckResult:
+        def check_one(token: UUIDLike | TokenReference) -> CheckResult:
             try:
-                attempt = self._attempts(token, customer_uuid)
+                attempt = self._attempts(reference_to(token))
             except InvalidTokenError as error:
                 return check_result(token, error)
             outcome = drive(attempts(self._policy, throttle=throttle), attempt, throttle.sleep)
@@ -145,9 +157,9 @@ class WonderClient(BaseClient[httpx.BaseTransport]):
 
         return in_threads(iter(tokens), check_one, concurrency, throttle)
 
-    def _attempts(self, token: UUIDLike, customer_uuid: UUIDLike | None) -> Callable[[Attempt], Result]:
+    def _attempts(self, reference: TokenReference) -> Callable[[Attempt], Result]:
         """Check the arguments of a call, and return the function that makes one attempt of it."""
-        uuid, arguments = self._request(token, customer_uuid)
+        uuid, arguments = self._request(reference)
         pool = self._pools.here()
 
         def attempt(step: Attempt) -> Result:
@@ -188,9 +200,11 @@ class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport | Literal["aiohttp"]
         self._pools = LoopPools(self._origin, checked_transport(transport, httpx.AsyncBaseTransport, "aiohttp"))
 
     @clears_locals
-    async def check_token(self, token: UUIDLike, *, customer_uuid: UUIDLike | None = None) -> PaymentToken:
+    async def check_token(
+        self, token: UUIDLike, *, customer_uuid: UUIDLike | None = None, verify_uuid: UUIDLike | None = None
+    ) -> PaymentToken:
         """Check a token once; see `WonderClient.check_token`."""
-        return await drive_async(check(self._policy), self._attempts(token, customer_uuid))
+        return await drive_async(check(self._policy), self._attempts(TokenReference(token, customer_uuid, verify_uuid)))
 
     @clears_locals
     async def wait_for_token(
@@ -199,28 +213,28 @@ class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport | Literal["aiohttp"]
         *,
         timeout: float = 60.0,  # noqa: ASYNC109 (one budget for both clients, kept by the polls themselves)
         customer_uuid: UUIDLike | None = None,
+        verify_uuid: UUIDLike | None = None,
         poll: PollPolicy = PollPolicy(),
         on_poll: Callable[[PaymentToken], object] | None = None,
     ) -> PaymentToken:
         """Poll until 3-D Secure completes; see `WonderClient.wait_for_token`."""
-        return await drive_async(self._wait(timeout, poll, on_poll), self._attempts(token, customer_uuid))
+        reference = TokenReference(token, customer_uuid, verify_uuid)
+        return await drive_async(self._wait(timeout, poll, on_poll), self._attempts(reference))
 
     @clears_locals
-    def check_tokens(
-        self, tokens: _Tokens, *, concurrency: int = 16, customer_uuid: UUIDLike | None = None
-    ) -> AsyncGenerator[CheckResult]:
+    def check_tokens(self, tokens: _Tokens, *, concurrency: int = 16) -> AsyncGenerator[CheckResult]:
         """Check many tokens; see `WonderClient.check_tokens`.
 
         ``tokens`` may also be an async iterable. Closing the generator ends the batch at once: if you may exit a loop
         over it early, wrap it in ``contextlib.aclosing``.
         """
-        check_batch(tokens, (Iterable, AsyncIterable), concurrency, customer_uuid)
+        check_batch(tokens, (Iterable, AsyncIterable), concurrency)
         throttle = Throttle()
 
         @clears_locals
-        async def check_one(token: UUIDLike) -> CheckResult:
+        async def check_one(token: UUIDLike | TokenReference) -> CheckResult:
             try:
-                attempt = self._attempts(token, customer_uuid)
+                attempt = self._attempts(reference_to(token))
             except InvalidTokenError as error:
                 return check_result(token, error)
             outcome = await drive_async(attempts(self._policy, throttle=throttle), attempt)
@@ -230,8 +244,8 @@ class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport | Literal["aiohttp"]
         source = aiter(tokens) if isinstance(tokens, AsyncIterable) else as_async(iter(tokens))
         return in_tasks(source, check_one, concurrency)
 
-    def _attempts(self, token: UUIDLike, customer_uuid: UUIDLike | None) -> Callable[[Attempt], Awaitable[Result]]:
-        uuid, arguments = self._request(token, customer_uuid)
+    def _attempts(self, reference: TokenReference) -> Callable[[Attempt], Awaitable[Result]]:
+        uuid, arguments = self._request(reference)
         pool = self._pools.here()
 
         async def attempt(step: Attempt) -> Result:
@@ -263,9 +277,14 @@ def _default_client() -> WonderClient:
 
 
 @clears_locals
-def check_token(token: UUIDLike, *, customer_uuid: UUIDLike | None = None) -> PaymentToken:
+def check_token(
+    token: UUIDLike, *, customer_uuid: UUIDLike | None = None, verify_uuid: UUIDLike | None = None
+) -> PaymentToken:
     """Check a token once, with one client for the process that is made from the environment at the first call.
 
-    Takes, returns and raises what `WonderClient.check_token` does; also ConfigurationError, as `WonderClient.from_env`.
+    The arguments, the result and the errors are those of `WonderClient.check_token`.
+
+    Raises:
+        ConfigurationError: A variable is missing or wrong; see `WonderClient.from_env`.
     """
-    return _default_client().check_token(token, customer_uuid=customer_uuid)
+    return _default_client().check_token(token, customer_uuid=customer_uuid, verify_uuid=verify_uuid)

@@ -58,7 +58,7 @@ class Settings(TypedDict, total=False):
 
 
 def plain_text(value: object) -> str | None:
-    """Return the characters of a text, also of a subclass that shows others; None if it is not a text.
+    """Return the characters of a text, even if its class displays others; None if it is not a text.
 
     ``type()`` decides, not ``__class__``, which lazy texts and mocks fake.
     """
@@ -69,7 +69,7 @@ def checked_uuid(name: str, value: object) -> UUID:
     """Return the UUID, if it has the usual form: five groups of hexadecimal digits.
 
     Raises:
-        InvalidTokenError: It has not. The message names the argument and does not quote it.
+        InvalidTokenError: It does not. The message names the argument and does not quote it.
     """
     if issubclass(type(value), UUID):
         return cast("UUID", value)
@@ -150,17 +150,15 @@ def check_wait(timeout: object, poll: object, on_poll: object) -> None:
     check_callback("on_poll", on_poll)
 
 
-def check_batch(tokens: object, kinds: Any, concurrency: object, customer_uuid: object) -> None:
+def check_batch(tokens: object, kinds: Any, concurrency: object) -> None:
     """Check the arguments of a batch.
 
     Raises:
         ConfigurationError: ``tokens`` is no iterable of these kinds, or one token; or ``concurrency`` is out of bounds.
-        InvalidTokenError: ``customer_uuid`` is not a UUID.
     """
     if isinstance(tokens, str | bytes) or not isinstance(tokens, kinds):
         raise ConfigurationError("tokens must be an iterable of tokens, and not one token.")
     number("concurrency", concurrency, minimum=1, maximum=10_000, whole=True)
-    checked_customer(customer_uuid)
 
 
 def resolved_origin(environment: object, base_url: object) -> str:
@@ -192,7 +190,7 @@ def checked_origin(base_url: object) -> str:
         raise ConfigurationError("base_url must be a scheme, a host and an optional port, and nothing else.")
     try:
         url = httpx.URL(text)
-        host = url.host  # reads Punycode, and fails where it is none
+        host = url.host  # decodes Punycode, and fails if it is malformed
         if not _HOST.fullmatch(url.raw_host.decode("ascii")):
             ipaddress.ip_address(host)
     except (httpx.InvalidURL, ValueError):

@@ -14,10 +14,11 @@
     │   ├── RateLimitError        429
     │   └── ServerError           500 and above
     ├── InvalidResponseError      a good status, but the response breaks the contract
+    ├── InvalidSignatureError     verify_request() rejected a signed request of the vendor
     └── StillPendingError         a wait timed out while 3-D Secure was still pending
 
-The clients raise no other exception of their own. An error of a callback or of a mock transport, and a bug of this
-package, leave as themselves. A token that failed 3-D Secure is a result, not an exception.
+The clients raise no other exception of their own. Errors of a callback or of a mock transport, and bugs of this
+package, propagate unchanged. A token that failed 3-D Secure is a result, not an exception.
 """
 
 from typing import Any
@@ -56,7 +57,7 @@ class ConfigurationError(WonderError):
 
 
 class InvalidTokenError(WonderError, ValueError):
-    """The token, or the customer's UUID, is not a UUID; nothing was sent."""
+    """The token, ``customer_uuid`` or ``verify_uuid`` is not a UUID; nothing was sent."""
 
 
 class NetworkError(WonderError):
@@ -89,7 +90,7 @@ class APIError(WonderError):
 class BadRequestError(APIError):
     """400 or 422: the gateway rejected the parameters. The same call will fail again."""
 
-    advice = "Check the token and the customer's UUID."
+    advice = "Check the token. Pass customer_uuid and verify_uuid if you know them: the gateway may require both."
 
 
 class AuthenticationError(APIError):
@@ -101,7 +102,10 @@ class AuthenticationError(APIError):
 class NotFoundError(APIError):
     """404: the gateway does not know this token or customer."""
 
-    advice = "Check that the token was created in this environment, for this app and this customer."
+    advice = (
+        "Check that the token was created in this environment, for this app and this customer. "
+        "Pass customer_uuid if you know it."
+    )
 
 
 class RateLimitError(APIError):
@@ -112,7 +116,7 @@ class RateLimitError(APIError):
 
 
 class ServerError(APIError):
-    """500 and above: the gateway, or a proxy in front of it, is in trouble. Retry later."""
+    """500 and above: the gateway, or a proxy in front of it, failed. Retry later."""
 
     is_transient = True
     advice = "Retry later."
@@ -120,6 +124,14 @@ class ServerError(APIError):
 
 class InvalidResponseError(WonderError):
     """The status was good, but the response breaks the contract. The token's state is unknown."""
+
+
+class InvalidSignatureError(WonderError):
+    """A signed request of the vendor, such as a webhook, failed verification; the message says why. Do not trust it."""
+
+    def __str__(self) -> str:
+        """Return the message alone: it is about a request that came in."""
+        return str(self.args[0])
 
 
 class StillPendingError(WonderError):

@@ -1,7 +1,7 @@
 """The result of a check: the payment token in plain Python types."""
 
 from datetime import UTC, date, datetime
-from typing import Any, Self, TypeAlias, TypeVar
+from typing import Any, Self, TypeAlias, TypeVar, cast
 from uuid import UUID
 
 import attrs
@@ -11,7 +11,7 @@ from wonder_payment_client.types import Unset
 
 from ._redact import last_four, redact
 
-__all__ = ["Card", "PaymentToken", "TokenState", "TokenType"]
+__all__ = ["Card", "PaymentToken", "TokenReference", "TokenState", "TokenType"]
 
 _T = TypeVar("_T")
 UUIDLike: TypeAlias = str | UUID
@@ -29,6 +29,29 @@ def _repr_last_four(secret: str | None) -> str:
 
 def _repr_redacted(text: str | None) -> str:
     return repr(redact(text) if text else text)
+
+
+@attrs.frozen
+class TokenReference:
+    """A token and what the gateway may need to find it: one item of a batch.
+
+    Attributes:
+        token: The payment token's UUID. ``repr`` shows its last four characters only.
+        customer_uuid: The UUID of the customer whom the token belongs to.
+        verify_uuid: The ``verify_uuid`` of the response that created the token. ``repr`` shows its last four characters
+            only: the vendor's mobile SDKs check a token with it, without a signature.
+    """
+
+    token: UUIDLike = attrs.field(repr=lambda token: _repr_last_four(str(token)))
+    customer_uuid: UUIDLike | None = None
+    verify_uuid: UUIDLike | None = attrs.field(
+        default=None, repr=lambda uuid: _repr_last_four(None if uuid is None else str(uuid))
+    )
+
+
+def reference_to(token: object) -> TokenReference:
+    """Return the reference itself, or one that has the token only."""
+    return token if isinstance(token, TokenReference) else TokenReference(cast("UUIDLike", token))
 
 
 @attrs.frozen(kw_only=True)
@@ -93,7 +116,7 @@ class PaymentToken:
         token: The token's value.
         token_type: What is stored; a plain string for a type that this version does not know.
         state: The state of 3-D Secure; a plain string for a state that this version does not know.
-        is_default: Whether this is the customer's default token.
+        is_default: Whether this is the customer's default token; None if the response does not say.
         error_code: Why 3-D Secure failed, for programs; None unless it failed.
         error_message: Why 3-D Secure failed, for people (``error_msg`` on the wire); None unless it failed.
         card: The card, if ``token_type`` is ``CreditCard`` and the gateway shows it.
@@ -104,7 +127,7 @@ class PaymentToken:
     token: str = attrs.field(repr=_repr_last_four)
     token_type: TokenType | str = attrs.field(repr=_repr_redacted)
     state: TokenState | str = attrs.field(repr=_repr_redacted)
-    is_default: bool
+    is_default: bool | None = None
     error_code: str | None = attrs.field(default=None, repr=_repr_redacted)
     error_message: str | None = attrs.field(default=None, repr=_repr_redacted)
     card: Card | None = None
@@ -140,7 +163,7 @@ class PaymentToken:
             token=token.token,
             token_type=token.token_type,
             state=token.state,
-            is_default=token.default,
+            is_default=_given(token.default),
             error_code=_given(token.error_code),
             error_message=_given(token.error_msg),
             card=card,

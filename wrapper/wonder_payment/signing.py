@@ -13,10 +13,12 @@ Source: the vendor's guides and PHP SDK. The tests compare with values computed 
 
 import base64
 import hmac
+import re
 import secrets
 import time
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from datetime import UTC, datetime
 from typing import cast
 
 import httpx
@@ -29,12 +31,15 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from ._http.response import CLOCK_TOLERANCE, clock_difference
 from ._redact import clears_locals
 from .config import checked_app_id, checked_origin, origin_of, plain_text
-from .errors import ConfigurationError
+from .errors import ConfigurationError, InvalidSignatureError
 
-__all__ = ["SCHEME", "WonderAuth", "load_private_key", "sign", "string_to_sign", "verify"]
+__all__ = ["SCHEME", "WonderAuth", "load_private_key", "sign", "string_to_sign", "verify", "verify_request"]
 
 SCHEME = "Wonder-RSA-SHA256"
 """The name of the scheme: the last part of a credential."""
+
+# Of the request time in a credential, which is UTC.
+_TIME_FORMAT = "%Y%m%d%H%M%S"
 
 _REJECTED = frozenset({401, 403})
 
@@ -86,6 +91,52 @@ def verify(
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+@clears_locals
+def verify_request(
+    public_key: RSAPublicKey,
+    *,
+    method: str,
+    uri: str,
+    headers: Mapping[str, str],
+    body: bytes | None,
+    tolerance: float = 1800.0,
+) -> None:
+    """Verify a request that the vendor signed, such as a webhook. Return if it is genuine and recent.
+
+    A replay within the tolerance passes: remember the nonces if that matters. Source: the vendor's webhook guide, which
+    documents webhooks for orders and transactions, signed by the vendor's own key.
+
+    Args:
+        public_key: The vendor's public key.
+        method: The HTTP method.
+        uri: The path with its query string, exactly as received.
+        headers: The request's headers, with names in any case.
+        body: The exact bytes received.
+        tolerance: Seconds by which the time in ``Credential`` may differ from this machine's clock.
+
+    Raises:
+        ConfigurationError: ``public_key`` is not an RSA public key.
+        InvalidSignatureError: A header is missing or malformed, the time is off, or the signature does not match.
+    """
+    if not isinstance(public_key, RSAPublicKey):
+        raise ConfigurationError("public_key must be an RSAPublicKey: load the PEM with load_pem_public_key().")
+    given = {name.lower(): value for name, value in headers.items()}
+    credential, nonce, signature = (given.get(name, "") for name in ("credential", "nonce", "signature"))
+    parts = re.fullmatch(rf"[!-.0-~]+/([0-9]{{14}})/{SCHEME}", credential)
+    try:
+        signed_at = datetime.strptime(parts[1] if parts else "", _TIME_FORMAT).replace(tzinfo=UTC)
+    except ValueError:
+        raise InvalidSignatureError("The Credential header is missing or malformed.") from None
+    if not abs(signed_at.timestamp() - time.time()) <= tolerance:  # so that NaN accepts no time
+        raise InvalidSignatureError(f"The time in the Credential header is more than {tolerance:g} s off.")
+    if not re.fullmatch("[A-Za-z0-9]{16}", nonce):
+        raise InvalidSignatureError("The Nonce header is missing, or is not 16 alphanumeric characters.")
+    if not verify(public_key, signature, credential=credential, nonce=nonce, method=method, uri=uri, body=body):
+        raise InvalidSignatureError(
+            "The Signature header is missing, or does not match the request and the public key."
+        )
 
 
 @clears_locals

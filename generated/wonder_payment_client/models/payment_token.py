@@ -24,7 +24,7 @@ class PaymentToken:
         token_type (str | TokenType): The token type
         token (str): The token value
         state (str | TokenState):
-        default (bool): If it's default token
+        default (bool | None | Unset): If it's default token
         error_code (None | str | Unset): if bind card failed, will return the specific error code
         error_msg (None | str | Unset): if bind card failed, will return the specific error message
         credit_card (CreditCard | None | Unset): if token_type is CreditCard
@@ -33,7 +33,7 @@ class PaymentToken:
     token_type: str | TokenType
     token: str
     state: str | TokenState
-    default: bool
+    default: bool | None | Unset = UNSET
     error_code: None | str | Unset = UNSET
     error_msg: None | str | Unset = UNSET
     credit_card: CreditCard | None | Unset = UNSET
@@ -56,7 +56,11 @@ class PaymentToken:
         else:
             state = self.state
 
-        default = self.default
+        default: bool | None | Unset
+        if isinstance(self.default, Unset):
+            default = UNSET
+        else:
+            default = self.default
 
         error_code: None | str | Unset
         if isinstance(self.error_code, Unset):
@@ -85,9 +89,10 @@ class PaymentToken:
                 "token_type": token_type,
                 "token": token,
                 "state": state,
-                "default": default,
             }
         )
+        if default is not UNSET:
+            field_dict["default"] = default
         if error_code is not UNSET:
             field_dict["error_code"] = error_code
         if error_msg is not UNSET:
@@ -131,7 +136,14 @@ class PaymentToken:
 
         state = _parse_state(d.pop("state"))
 
-        default = d.pop("default")
+        def _parse_default(data: object) -> bool | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(bool | None | Unset, data)
+
+        default = _parse_default(d.pop("default", UNSET))
 
         def _parse_error_code(data: object) -> None | str | Unset:
             if data is None:

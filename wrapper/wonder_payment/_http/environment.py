@@ -1,4 +1,4 @@
-"""What the environment says about the way to the gateway, for all transports: the proxy and the certificates."""
+"""The proxy and the certificates that the environment names, for all transports."""
 
 import ipaddress
 import logging
@@ -19,7 +19,7 @@ _ENTRY = re.compile(r"(?P<host>\[[0-9a-f:.%]+\]|[^\s:\[\]]+|[0-9a-f:./]+)(:(?P<p
 
 
 def certificates(origin: str) -> ssl.SSLContext:
-    """Return which certificates to trust. Reading them takes longer than a check: do it once for a client.
+    """Return a TLS context with the trusted certificates. Loading them is slower than a check: do it once per client.
 
     Raises:
         ConfigurationError: ``SSL_CERT_FILE`` cannot be read. OpenSSL searches ``SSL_CERT_DIR`` only during a handshake,
@@ -68,7 +68,7 @@ def _is_excluded(origin: httpx.URL, no_proxy: str) -> bool:
             return True
         parts = _ENTRY.fullmatch(entry)
         if parts is None:
-            logger.debug("an entry of NO_PROXY was skipped: it is no host, address or network")
+            logger.debug("an entry of NO_PROXY was skipped: it is not a host, an address or a network")
         elif _matches(parts["host"].strip("[]"), origin.host) and parts["port"] in (None, str(port)):
             return True
     return False

@@ -61,7 +61,7 @@ class _Exchange:
     request_id: str | None = None
 
     def _begin(self, method: str, url: str, timeout: dict[str, float], **rest: Any) -> tuple[httpx.Request, _Signing]:
-        """Return the signed request, and what may sign it again.
+        """Return the signed request, and the generator that can sign it again.
 
         Raises:
             ConfigurationError: The client is closed. Its transport would open new connections, which nothing closes.
@@ -97,7 +97,7 @@ class _Exchange:
         failure = errors.NetworkError(f"No response from the gateway: {text.rstrip('.')}. Retry later.")
         # httpx-aiohttp raises ConnectTimeout for any connection that is lost.
         cause = error.__cause__ if type(error.__cause__).__module__.startswith("aiohttp") else error
-        # A connection that breaks at the deadline was broken by it.
+        # The deadline itself closes the connection, so a failure after it is a timeout.
         if isinstance(cause, httpx.TimeoutException | TimeoutError) or time.monotonic() >= self.deadline:
             failure = errors.RequestTimeoutError("The gateway did not respond in time. Retry later.")
         # A fresh exception: the frames and the request of the original hold the signed headers.
@@ -108,7 +108,7 @@ class _Exchange:
 
 
 class SyncExchange(_Exchange):
-    """One attempt that blocks, on one pool."""
+    """One blocking attempt, on one pool."""
 
     def request(self, method: str, url: str, *, headers: dict[str, str], json: Any) -> CheckedResponse:
         """Send a request, and once more if only its time was wrong. Called by the generated client.
@@ -133,14 +133,14 @@ class SyncExchange(_Exchange):
             self.pool.in_flight.discard(self)
 
     def _call(self, io: Callable[..., _T], *arguments: Any) -> _T:
-        """Call the transport; what goes wrong there is an error of ours, anything else leaves as itself."""
+        """Call the transport and translate its errors; any other exception propagates unchanged."""
         try:
             return io(*arguments)
         except Exception as error:
             if not self._is_from_transport(error):
                 raise
             failure = self._failure(error)
-        # Out here its context is the caller's own, and not the transport's error.
+        # Raised outside the handler, so that its context is the caller's own and not the transport's error.
         raise failure
 
     def _read(self, response: httpx.Response) -> bytes | None:
@@ -165,7 +165,7 @@ class SyncExchange(_Exchange):
     def _watchdog(self, response: httpx.Response, content: bytes) -> threading.Timer | None:
         """Shut the connection down at the deadline, unless the content is complete.
 
-        A read timeout begins anew with each read: it ends a response that hangs, but not one that comes byte by byte.
+        A read timeout restarts with each read: it ends a response that hangs, but not one that comes byte by byte.
         """
         stream = response.extensions.get("network_stream")
         connection = stream.get_extra_info("socket") if stream else None
@@ -187,7 +187,7 @@ class AsyncExchange(_Exchange):
     """One attempt for asyncio, on one pool."""
 
     async def request(self, method: str, url: str, *, headers: dict[str, str], json: Any) -> CheckedResponse:
-        """Do what `SyncExchange.request` does."""
+        """Send a request; see `SyncExchange.request`."""
         self.pool.in_flight.add(self)
         transport = None
         try:
@@ -202,7 +202,7 @@ class AsyncExchange(_Exchange):
                 try:
                     body = await self._call(self._read, response)
                 finally:
-                    # Outside the timeout: a close that is cancelled leaves the connection in the pool for ever.
+                    # Outside the timeout: a close that is cancelled leaves the connection in the pool forever.
                     with suppress(*_TRANSPORT_ERRORS):
                         await response.aclose()
                 if not self._is_signed_again(signing, response):

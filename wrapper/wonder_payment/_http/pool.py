@@ -64,7 +64,7 @@ class AsyncPool:
             await asyncio.sleep(0)
 
     async def aclose(self) -> None:
-        """Close all connections, also those in use."""
+        """Close all connections, including those in use."""
         self.is_closed = True
         while self._transports:
             await self._transports.pop().aclose()
@@ -76,7 +76,7 @@ class PerRequestPool(AsyncPool):
     The time that httpcore's pool needs for a request grows with its connections and with the requests that wait for one
     (encode/httpx issue 3215), so that a burst could grow faster than it was handled. It also closes each connection
     after its request while there are more than 20. A pool with one connection does neither. Idle ones are used again,
-    the last one first.
+    the most recent first.
 
     Args:
         make: Makes a transport.
@@ -86,16 +86,16 @@ class PerRequestPool(AsyncPool):
         super().__init__(make())
         self._make = make
         self._free = asyncio.Semaphore(_MAX_CONNECTIONS)
-        self._idle = dict.fromkeys(self._transports, time.monotonic())  # since when, the longest first
+        self._idle = dict.fromkeys(self._transports, time.monotonic())  # when each became idle, the oldest first
 
     async def acquire(self) -> httpx.AsyncBaseTransport:
         """Return an idle transport or a new one; wait while 100 are in use."""
-        longest, since = next(iter(self._idle.items()), (None, 0.0))
-        if longest and since + _IDLE_SECONDS < time.monotonic():
+        oldest, since = next(iter(self._idle.items()), (None, 0.0))
+        if oldest and since + _IDLE_SECONDS < time.monotonic():
             # Closing one with each request soon closes all that a burst left behind.
-            del self._idle[longest]
-            self._transports.discard(longest)
-            await longest.aclose()
+            del self._idle[oldest]
+            self._transports.discard(oldest)
+            await oldest.aclose()
         await self._free.acquire()
         transport = self._idle.popitem()[0] if self._idle else self._make()
         self._transports.add(transport)
@@ -108,10 +108,10 @@ class PerRequestPool(AsyncPool):
 
 
 class _Pools(Generic[_PlaceT, _PoolT]):
-    """The pool of each place, made at its first call there.
+    """One pool for each place (a process or an event loop), made at the first call there.
 
     Args:
-        make: Makes a pool. It is called once at the start, so that wrong settings show early.
+        make: Makes a pool. It is called once at the start, so that wrong settings fail early.
         close_all: Closes the pools that it is given.
     """
 
@@ -131,14 +131,14 @@ class _Pools(Generic[_PlaceT, _PoolT]):
         if self._is_closed:
             raise ConfigurationError("This client is closed: make a new one.")
         place = self._place()
-        return self._pools.get(place) or self._pools.setdefault(place, self._make())  # two threads may make one
+        return self._pools.get(place) or self._pools.setdefault(place, self._make())  # two threads may each make one
 
     def _place(self) -> _PlaceT:
         raise NotImplementedError
 
 
 class ProcessPools(_Pools[int, SyncPool]):
-    """The pools of a sync client. A forked child leaves its parent's alone: using or closing it would disturb it."""
+    """The pools of a sync client. A forked child must neither use nor close its parent's pool."""
 
     def __init__(self, origin: str, transport: httpx.BaseTransport | None) -> None:
         options = {} if transport else _options(origin)

@@ -33,13 +33,13 @@ MAX_BYTES = 1024 * 1024
 # for pickle, copy and repr.
 _MAX_CONTAINERS = 50
 
-# The reference page's example has 0; the vendor's mobile SDK accepts only 200.
-_GOOD_CODES = (0, 200)
+# The reference page's example has 0; other pages, the vendor's mobile SDK and the shop plug-in have 200.
+GOOD_CODES = (0, 200, "0", "200")
 
 # A longer number is no code, and may be a card number.
 _MAX_CODE = 10**9
 
-# Statuses without a class of their own that may pass: the server gave up on our request, or it came too early.
+# Transient statuses without a class of their own: the server timed out reading the request, or it came too early.
 _TRANSIENT_STATUSES = frozenset({408, 425})
 
 _ERRORS: dict[float, type[errors.APIError]] = {
@@ -52,8 +52,8 @@ _ERRORS: dict[float, type[errors.APIError]] = {
 }
 
 # The JSON types of the contract, which the generated parser does not check.
-_REQUIRED: dict[str, type] = {"token": str, "token_type": str, "state": str, "default": bool}
-_OPTIONAL: dict[str, type] = {"error_code": str, "error_msg": str, "credit_card": dict}
+_REQUIRED: dict[str, type] = {"token": str, "token_type": str, "state": str}
+_OPTIONAL: dict[str, type] = {"default": bool, "error_code": str, "error_msg": str, "credit_card": dict}
 _CARD: dict[str, type] = dict.fromkeys(CARD_FIELDS, str)
 
 
@@ -83,7 +83,7 @@ def checked_response(response: httpx.Response, body: bytes | None, *, token: str
         InvalidResponseError: The status is good, but the body breaks the contract.
     """
     envelope = None if body is None else _json_object(body)
-    code = _first(envelope or {}, "code", "error_code")
+    name, code = deciding_code(envelope or {})
     if not response.is_success:
         raise _api_error(response, envelope or {}, code)
     if body is None:
@@ -91,8 +91,9 @@ def checked_response(response: httpx.Response, body: bytes | None, *, token: str
     elif envelope is None:
         problem = "it is not one unambiguous JSON object"
     elif type(code) not in (str, int, float):
-        problem = "`code` is missing"
-    elif code not in _GOOD_CODES:
+        contradicts = name == "error_code" and envelope.get("code") is not None
+        problem = f"`error_code` is {type(code).__name__}" if contradicts else "`code` is missing"
+    elif not is_good_code(name, code):
         raise _api_error(response, envelope, code)
     elif response.status_code != HTTPStatus.OK:
         problem = "the contract has only HTTP 200"
@@ -130,6 +131,25 @@ def _finite(text: str) -> float:
     return number
 
 
+def deciding_code(envelope: Mapping[str, Any]) -> tuple[str, Any]:
+    """Return the name and the value of the code that says whether a response is good.
+
+    ``error_code`` of older pages decides where there is no ``code``, and where only ``error_code`` means an error.
+    """
+    code, old = envelope.get("code"), envelope.get("error_code")
+    contradicts = old not in (None, "") and not is_good_code("error_code", old)
+    return ("error_code", old) if code is None or (contradicts and not _is_bad(code)) else ("code", code)
+
+
+def is_good_code(name: str, code: object) -> bool:
+    """Return whether a code of this name means success; an empty one does on older pages only."""
+    return type(code) in (str, int, float) and (code in GOOD_CODES or (name == "error_code" and code == ""))
+
+
+def _is_bad(code: object) -> bool:
+    return type(code) in (str, int, float) and code not in ("", *GOOD_CODES)
+
+
 def _first(envelope: Mapping[str, Any], *names: str) -> Any:
     """Return the first of these fields that has a value: current and older pages name them differently."""
     return next((envelope[name] for name in names if envelope.get(name) is not None), None)
@@ -137,9 +157,6 @@ def _first(envelope: Mapping[str, Any], *names: str) -> Any:
 
 def _problem(envelope: dict[str, Any], token: str) -> str | None:
     """Return how a good envelope breaks the contract, without quoting a value; None if it does not."""
-    missing = [name for name in ("code", "message") if name not in envelope]
-    if missing:
-        return f"`{missing[0]}` is missing"
     fields = _object(_object(envelope, "data") or {}, "payment_token")
     if fields is None:
         return "`data.payment_token` is missing"
@@ -165,14 +182,17 @@ def _wrong_field(fields: dict[str, Any], required: dict[str, type], optional: di
 
 
 def _api_error(response: httpx.Response, envelope: dict[str, Any], code: Any) -> errors.APIError:
-    message = _first(envelope, "message", "error_message")
+    # The text that belongs to the code: a good `code` beside a bad `error_code` has a message such as "success".
+    names = ("message", "error_message") if code == envelope.get("code") else ("error_message", "message")
+    message = _first(envelope, *names)
+    number = int(code) if isinstance(code, str) and re.fullmatch("[0-9]{1,9}", code) else code
     if isinstance(code, str):
-        code = redact(code)
+        code = redact(code) or None
     elif type(code) not in (int, float) or abs(code) >= _MAX_CODE:
-        code = None
+        code = number = None
     message = redact(message) if isinstance(message, str) else None
     # With a good status the code of the body decides: some codes are HTTP's own numbers.
-    status = code if response.is_success and isinstance(code, int | float) else response.status_code
+    status = number if response.is_success and isinstance(number, int | float) else response.status_code
     kind = errors.ServerError if 500 <= status <= 999 else _ERRORS.get(status, errors.APIError)  # noqa: PLR2004
     now, date = time.time(), response.headers.get("Date")
     seconds = retry_after(response.headers.get("Retry-After"), date=date, now=now)

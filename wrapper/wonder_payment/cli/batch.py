@@ -15,14 +15,20 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TimeRemainingColumn
 from rich.text import Text
 
-from wonder_payment import AsyncWonderClient, InvalidTokenError, WonderError
+from wonder_payment import AsyncWonderClient, InvalidTokenError, TokenReference, WonderError
 
 from .batch_files import Results, Tokens, UsageError, key_of
 from .output import ExitStatus, message, print_error
-from .tokens import CustomerUuid
+from .tokens import CustomerUuid, VerifyUuid
 
 _Source = Annotated[Path, typer.Argument(metavar="FILE|-", help="The tokens, one per line; - reads stdin.")]
 _Column = Annotated[str | None, typer.Option(help="The column of a CSV file that has the tokens.", metavar="NAME")]
+_CustomerColumn = Annotated[
+    str | None, typer.Option(help="The column that has the UUID of each token's customer.", metavar="NAME")
+]
+_VerifyColumn = Annotated[
+    str | None, typer.Option(help="The column that has the verify_uuid of each token.", metavar="NAME")
+]
 _Output = Annotated[
     Path | None,
     typer.Option(help="Write to this file, not to stdout. The same command continues it.", dir_okay=False),
@@ -37,9 +43,12 @@ def batch(
     source: _Source,
     *,
     column: _Column = None,
+    customer_column: _CustomerColumn = None,
+    verify_column: _VerifyColumn = None,
     output: _Output = None,
     concurrency: _Concurrency = 16,
     customer_uuid: CustomerUuid = None,
+    verify_uuid: VerifyUuid = None,
 ) -> None:
     """Check many tokens and write the results as JSON lines.
 
@@ -47,9 +56,9 @@ def batch(
     (whatever the state of the token), 1 if some failed, 2 for wrong usage, 130 if the run was stopped.
     """
     try:
-        tokens = Tokens(source, column)
+        tokens = Tokens(source, column, customer_column, verify_column, customer_uuid, verify_uuid)
         with Results(output) as results:
-            status = _run(tokens, results, concurrency=concurrency, customer_uuid=customer_uuid)
+            status = _run(tokens, results, concurrency)
     except UsageError as error:
         problem, status = str(error), ExitStatus.USAGE
     except WonderError as error:
@@ -66,10 +75,12 @@ class _Rate(ProgressColumn):
     """Tokens per second."""
 
     def render(self, task: Any) -> Text:
-        return Text(f"{task.speed or 0:.0f}/s", style="progress.data.speed")
+        # rich drops its samples when the total changes, as it does at the end: then show the average.
+        average = task.completed / task.elapsed if task.elapsed else 0.0
+        return Text(f"{task.speed or average:.0f}/s", style="progress.data.speed")
 
 
-def _run(tokens: Tokens, results: Results, **options: Any) -> int:
+def _run(tokens: Tokens, results: Results, concurrency: int) -> int:
     """Check the tokens that have no result yet, and return the exit status."""
     console = Console(stderr=True, soft_wrap=True)
     columns = BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(elapsed_when_finished=True)
@@ -77,13 +88,13 @@ def _run(tokens: Tokens, results: Results, **options: Any) -> int:
     progress = Progress(*columns, console=console, disable=not console.is_terminal, redirect_stdout=sys.stdout.isatty())
     with nullcontext() if progress.disable else progress:  # rich before 14 ends a disabled bar with an empty line
         try:
-            asyncio.run(_check(tokens, results, progress, options))
+            asyncio.run(_check(tokens, results, progress, concurrency))
         except (asyncio.CancelledError, KeyboardInterrupt):
             return ExitStatus.STOPPED
     return ExitStatus.ERROR if results.failed else 0
 
 
-async def _check(tokens: Tokens, results: Results, progress: Progress, options: dict[str, Any]) -> None:
+async def _check(tokens: Tokens, results: Results, progress: Progress, concurrency: int) -> None:
     this = cast("asyncio.Task[None]", asyncio.current_task())
     for number in (signal.SIGINT, signal.SIGTERM):
         # A signal cancels the task at its next await, so never in the middle of a line.
@@ -94,7 +105,7 @@ async def _check(tokens: Tokens, results: Results, progress: Progress, options: 
     async with (
         AsyncWonderClient.from_env() as wonder,
         aclosing(_from_thread(remaining)) as source,
-        aclosing(wonder.check_tokens(source, **options)) as checked,
+        aclosing(wonder.check_tokens(source, concurrency=concurrency)) as checked,
     ):
         async for result in checked:
             results.write(result)
@@ -113,14 +124,14 @@ class _Remaining:
         skipped: How many tokens were left out so far.
     """
 
-    tokens: Iterator[str]
+    tokens: Iterator[TokenReference]
     known: set[bytes]
     skipped: int = 0
 
-    def __iter__(self) -> Iterator[str]:
+    def __iter__(self) -> Iterator[TokenReference]:
         for token in self.tokens:
             try:
-                key = key_of(token)
+                key = key_of(str(token.token))
             except InvalidTokenError:
                 yield token  # its result will be this error
                 continue
@@ -131,13 +142,13 @@ class _Remaining:
                 yield token
 
 
-async def _from_thread(tokens: _Remaining) -> AsyncGenerator[str]:
+async def _from_thread(tokens: _Remaining) -> AsyncGenerator[TokenReference]:
     """Yield tokens that a thread reads, so that a slow source delays no result.
 
     It is a daemon thread: a read of stdin ends only with a line, and the program must be able to end before that.
     """
     loop = asyncio.get_running_loop()
-    read: asyncio.Queue[str | Exception | None] = asyncio.Queue()
+    read: asyncio.Queue[TokenReference | Exception | None] = asyncio.Queue()
     room = threading.Semaphore(_MAX_READ_AHEAD)
 
     def work() -> None:
@@ -152,7 +163,7 @@ async def _from_thread(tokens: _Remaining) -> AsyncGenerator[str]:
             loop.call_soon_threadsafe(read.put_nowait, ending)
 
     threading.Thread(target=work, daemon=True).start()
-    while isinstance(token := await read.get(), str):
+    while isinstance(token := await read.get(), TokenReference):
         room.release()
         yield token
     if token:

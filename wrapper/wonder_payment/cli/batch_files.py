@@ -3,16 +3,16 @@
 import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Self
 
 import attrs
 
-from wonder_payment import CheckResult, InvalidTokenError, PaymentToken
+from wonder_payment import CheckResult, InvalidTokenError, PaymentToken, TokenReference
 from wonder_payment._redact import redact
-from wonder_payment.config import checked_uuid
+from wonder_payment.config import checked_customer, checked_uuid
 
 
 class UsageError(Exception):
@@ -21,20 +21,39 @@ class UsageError(Exception):
 
 @attrs.frozen
 class Tokens:
-    """The tokens to check.
+    """The tokens to check, each with the UUIDs that the gateway may need.
 
     Attributes:
         path: The file; ``-`` is stdin.
         column: The column of a CSV file that has the tokens. None: each line is a token.
+        customer_column: The column that has the UUID of each token's customer, if any; an empty cell has none.
+        verify_column: The column that has the ``verify_uuid`` of each token, if any.
+        customer_uuid: The UUID of the customer whom all tokens belong to, in place of a column.
+        verify_uuid: The ``verify_uuid`` of all tokens, in place of a column.
 
     Raises:
-        UsageError: The file does not exist, or it is a directory.
+        UsageError: The file does not exist, it is a directory, or the options contradict each other.
+        InvalidTokenError: ``customer_uuid`` or ``verify_uuid`` is not a UUID.
     """
 
     path: Path
     column: str | None
+    customer_column: str | None = None
+    verify_column: str | None = None
+    customer_uuid: str | None = attrs.field(default=None, repr=False)
+    verify_uuid: str | None = attrs.field(default=None, repr=False)
 
     def __attrs_post_init__(self) -> None:
+        checked_customer(self.customer_uuid)
+        if self.verify_uuid is not None:
+            checked_uuid("verify_uuid", self.verify_uuid)
+        for name in ("customer", "verify"):
+            if getattr(self, f"{name}_column") is None:
+                continue
+            if self.column is None:
+                raise UsageError(f"--{name}-column needs --column, the column that has the tokens.")
+            if getattr(self, f"{name}_uuid") is not None:
+                raise UsageError(f"Use --{name}-column or --{name}-uuid, not both.")
         if not self._is_stdin and not self.path.exists():
             raise UsageError(f"{self.path} does not exist.")
         if self.path.is_dir():
@@ -44,34 +63,39 @@ class Tokens:
     def _is_stdin(self) -> bool:
         return str(self.path) == "-"
 
-    def each(self) -> Iterator[str]:
+    def each(self) -> Iterator[TokenReference]:
         """Read the tokens one by one. Blank lines are skipped.
 
         Raises:
-            UsageError: The file does not have the column, or it is not a CSV file.
+            UsageError: The file does not have a column, or it is not a CSV file.
             OSError: The file cannot be read.
         """
         # Not sys.stdin: the interpreter closes it at exit, and fails if a thread still reads from it.
         source = sys.stdin.fileno() if self._is_stdin else self.path
         # Bytes that are not UTF-8 make an invalid token, not an error. Spreadsheets write a byte order mark.
         with open(source, encoding="utf-8-sig", errors="replace", newline="", closefd=not self._is_stdin) as file:
-            for text in self._column(file) if self.column is not None else file:
-                if token := text.strip():
-                    yield token
+            rows = self._rows(file) if self.column is not None else ((line, None, None) for line in file)
+            for token, customer_uuid, verify_uuid in rows:
+                if token and (text := token.strip()):
+                    yield TokenReference(
+                        text, _cell(customer_uuid) or self.customer_uuid, _cell(verify_uuid) or self.verify_uuid
+                    )
 
     def count(self) -> int | None:
         """Return the number of tokens; None if the source can be read only once."""
         return None if self._is_stdin or not self.path.is_file() else sum(1 for _ in self.each())
 
-    def _column(self, file: IO[str]) -> Iterator[str]:
+    def _rows(self, file: IO[str]) -> Iterator[Sequence[str | None]]:
+        columns = (self.column, self.customer_column, self.verify_column)
         try:
             rows = csv.DictReader(file)
             names = rows.fieldnames or []
-            if self.column not in names:
-                known = ", ".join(redact(name) for name in names) or "none"
-                raise UsageError(f"The file has no column {redact(self.column or '')}. Its columns are: {known}.")
+            for column in columns:
+                if column is not None and column not in names:
+                    known = ", ".join(redact(name) for name in names) or "none"
+                    raise UsageError(f"The file has no column {redact(column)}. Its columns are: {known}.")
             for row in rows:
-                yield row[self.column] or ""
+                yield [None if column is None else row[column] for column in columns]
         except csv.Error as error:
             problem = redact(str(error))
         else:
@@ -166,10 +190,17 @@ def _success(token_id: str, token: PaymentToken) -> dict[str, Any]:
 
 def _failure(result: CheckResult) -> dict[str, Any]:
     error = result.error
-    # A text that is not a UUID may be a card number.
-    token_id = redact(result.token_id) if isinstance(error, InvalidTokenError) else result.token_id
+    try:
+        key_of(result.token_id)
+        token_id = result.token_id
+    except InvalidTokenError:
+        token_id = redact(result.token_id)  # it may be a card number
     fields = {"type": type(error).__name__, "message": str(error and error.args[0])}
     return {"token_id": token_id, "error": fields | {"request_id": error and error.request_id}}
+
+
+def _cell(text: str | None) -> str | None:
+    return (text or "").strip() or None
 
 
 def _redacted(text: str | None) -> str | None:

@@ -1,106 +1,108 @@
-"""``wonder-payment doctor``: checks the settings, the key, the clock and the signature."""
+"""``wonder-payment doctor``: checks the settings, the key and the clock, and what the gateway accepts."""
 
-import os
-import time
-from typing import Any
-from uuid import uuid4
+import json
+import platform
+from typing import Annotated, Any
 
+import attrs
 import httpx
 import typer
 from rich.console import Console
 from rich.text import Text
 
-from wonder_payment import (
-    APIError,
-    BadRequestError,
-    ConfigurationError,
-    NetworkError,
-    NotFoundError,
-    WonderClient,
-    WonderError,
-)
-from wonder_payment._http.environment import certificates, environment_proxy
-from wonder_payment._http.response import CLOCK_TOLERANCE, clock_difference
-from wonder_payment._redact import redact
-from wonder_payment.config import resolved_origin, settings_from
-from wonder_payment.signing import load_private_key
+from wonder_payment import InvalidTokenError, TokenReference
+from wonder_payment._version import __version__
+from wonder_payment.config import checked_customer, checked_uuid
 
-from .output import ExitStatus, message
+from .examination import Examination, Finding
+from .output import ExitStatus, message, print_error
+from .probes import Trial, Verdict
+from .tokens import CustomerUuid, VerifyUuid
 
-_MIN_KEY_BITS = 2048
+_SIGNS = {Verdict.OK: ("✔", "green"), Verdict.WRONG: ("✘", "red"), Verdict.UNKNOWN: ("?", "yellow")}
 
-# The gateway's code for a Credential header that it cannot read.
-_INVALID_CREDENTIAL = "E000002"
+_Token = Annotated[
+    str | None,
+    typer.Option("--token", help="A payment token: find out which arguments its check needs.", metavar="TOKEN"),
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")]
 
 
-def doctor() -> None:
-    """Check settings, key, clock and signature. Each problem is reported with its fix."""
+def doctor(
+    *,
+    token: _Token = None,
+    customer_uuid: CustomerUuid = None,
+    verify_uuid: VerifyUuid = None,
+    as_json: _Json = False,
+) -> None:
+    """Check settings, key, connection, clock, signature and the check endpoint. Each problem has its fix.
+
+    The output has no secrets: you can paste it into a bug report. With --token, the token is checked with and without
+    the UUIDs that you give, and the arguments to use are printed. The exit status is 0 if all is well, 1 if something
+    is wrong, 2 for wrong usage, and 3 if nothing is wrong, but something stays unknown.
+    """
+    if token is None and (customer_uuid is not None or verify_uuid is not None):
+        raise typer.BadParameter("--customer-uuid and --verify-uuid need --token.")
+    try:
+        reference = None if token is None else _reference(token, customer_uuid, verify_uuid)
+    except InvalidTokenError as error:
+        print_error(message(error))
+        raise typer.Exit(ExitStatus.USAGE) from None
+    versions = {"wonder-payment": __version__, "python": platform.python_version(), "httpx": httpx.__version__}
     console = Console(highlight=False, soft_wrap=True)
-    examination = Examination()
-    status = 0
-    for step in (examination.settings, examination.key, examination.clock, examination.signature):
-        try:
-            console.print(Text("✔ ", style="green").append(step(), style="default"))
-        except WonderError as error:
-            status = ExitStatus.ERROR
-            console.print(Text("✘ ", style="red").append(message(error), style="default"))
-            if step in (examination.settings, examination.key):
-                break  # the later steps need it
-    raise typer.Exit(status)
+    if not as_json:
+        console.print(", ".join(f"{name} {version}" for name, version in versions.items()), style="dim")
+    findings: list[Finding] = []
+    for finding in Examination(reference).findings():
+        findings.append(finding)
+        if not as_json:
+            _print(console, finding)
+    if as_json:
+        content = {finding.name: attrs.asdict(finding, filter=_is_reported) for finding in findings}
+        typer.echo(json.dumps({"versions": versions, **content}, indent=2, ensure_ascii=False))
+    verdicts = {finding.verdict for finding in findings}
+    if Verdict.WRONG in verdicts:
+        raise typer.Exit(ExitStatus.ERROR)
+    if Verdict.UNKNOWN in verdicts:
+        raise typer.Exit(ExitStatus.PENDING)
 
 
-class Examination:
-    """The steps of the doctor. Each returns what is good, or raises what is wrong."""
+def _reference(token: str, customer_uuid: str | None, verify_uuid: str | None) -> TokenReference:
+    verify = None if verify_uuid is None else str(checked_uuid("verify_uuid", verify_uuid))
+    return TokenReference(str(checked_uuid("token", token)), checked_customer(customer_uuid), verify)
 
-    def __init__(self) -> None:
-        self._settings: dict[str, Any] = {}
 
-    def settings(self) -> str:
-        """Read the environment variables."""
-        self._settings = settings_from(os.environ, {})
-        origin = self._settings["base_url"] = resolved_origin(self._settings["environment"], self._settings["base_url"])
-        return f"The settings are complete. The gateway is {origin}."
+def _is_reported(attribute: Any, value: object) -> bool:
+    if attribute.name in ("replies", "trials"):
+        return bool(value)
+    return attribute.name not in ("name", "date") and not (attribute.name == "use" and value is None)
 
-    def key(self) -> str:
-        """Load the private key."""
-        key = self._settings["private_key"] = load_private_key(
-            self._settings["private_key"], self._settings.pop("passphrase")
+
+def _print(console: Console, finding: Finding) -> None:
+    sign, color = _SIGNS[finding.verdict]
+    console.print(Text(f"{sign} ", style=color).append(f"{finding.name:<12}{finding.text}", style="default"))
+    if finding.trials:
+        console.print(_table(finding.trials))
+    if finding.use is not None:
+        python = "".join(f", {name}={name}" for name in finding.use)
+        options = "".join(f" --{name.replace('_', '-')} UUID" for name in finding.use)
+        console.print(f"\n  Use from now on:  check_token(token{python})")
+        console.print(f"                    wonder-payment check TOKEN{options}")
+
+
+def _table(made: list[Trial]) -> Text:
+    """Return the trials as a table that a bug report can quote."""
+    rows = [("path", "verify_uuid", "works", "request id", "response")]
+    rows += [
+        (
+            f"customer {trial.customer_uuid}" if trial.customer_uuid else "literal uuid",
+            trial.verify_uuid or "-",
+            "yes" if trial.works else "no",
+            trial.reply.request_id or "-",
+            str(trial.reply),
         )
-        if key.key_size < _MIN_KEY_BITS:
-            raise ConfigurationError(
-                f"The private key has only {key.key_size} bits. Create one of at least {_MIN_KEY_BITS}."
-            )
-        return f"The private key can be read: RSA, {key.key_size} bits."
-
-    def clock(self) -> str:
-        """Compare this machine's clock with the gateway's."""
-        origin = self._settings["base_url"]
-        route: dict[str, Any] = {"proxy": environment_proxy(origin), "verify": certificates(origin)}
-        try:
-            with httpx.Client(**route, trust_env=False, timeout=10.0) as http:
-                date = http.head(origin).headers.get("Date")
-        except (httpx.TransportError, OSError) as error:
-            raise NetworkError(
-                f"The gateway cannot be reached: {redact(str(error))}. Check the network and any proxy."
-            ) from None
-        if date is None:
-            return "The gateway does not send its time, so the clock was not compared."
-        minutes = clock_difference(date, now=time.time()) / 60
-        if abs(minutes) > CLOCK_TOLERANCE / 60:
-            way = "behind" if minutes > 0 else "ahead of"
-            raise ConfigurationError(
-                f"This machine's clock is {abs(minutes):.0f} minutes {way} the gateway's. Set it, for example with NTP."
-            )
-        return "The clock agrees with the gateway's."
-
-    def signature(self) -> str:
-        """Check a random token: only a request whose signature was accepted gets the gateway's "not found"."""
-        with WonderClient(**self._settings) as wonder:
-            try:
-                wonder.check_token(uuid4())
-            except APIError as error:
-                # An error without a code comes from some other server.
-                is_accepted = isinstance(error, NotFoundError | BadRequestError) and error.code is not None
-                if not is_accepted or error.code == _INVALID_CREDENTIAL:
-                    raise
-        return "The gateway accepts the signature."
+        for trial in made
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return Text("\n" + "\n".join(f"  {line}" for line in lines))

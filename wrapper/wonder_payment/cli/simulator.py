@@ -1,32 +1,66 @@
-"""``wonder-payment simulator``: a local gateway for other programs, until Ctrl-C (extra: ``simulator``)."""
+"""``wonder-payment simulator``: runs the simulator for other programs until Ctrl-C (extra: ``simulator``)."""
 
+import json
 import signal
 from contextlib import ExitStack
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from .output import ExitStatus, print_error
 
 _Port = Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 takes any free port.", min=0, max=65535)]
+_RequiresCustomer = Annotated[
+    bool, typer.Option("--requires-customer-uuid", help="Require the UUID of the token's customer in the path.")
+]
+_RequiresVerify = Annotated[
+    bool, typer.Option("--requires-verify-uuid", help="Require the token's verify_uuid in the request.")
+]
+_Envelope = Annotated[
+    Literal["code", "error_code"],
+    typer.Option(help="Respond with code and message, or with error_code and error_message as on older pages."),
+]
+_Code = Annotated[
+    Literal["0", "200", '"0"'],
+    typer.Option(help='The code of a good response: 0, 200, or "0" with its quotes for a string.'),
+]
 
 
-def simulator(*, port: _Port = 0) -> None:
-    """Run a local gateway until Ctrl-C. It verifies signatures and simulates 3-D Secure."""
+def simulator(
+    *,
+    port: _Port = 0,
+    requires_customer_uuid: _RequiresCustomer = False,
+    requires_verify_uuid: _RequiresVerify = False,
+    envelope: _Envelope = "code",
+    code: _Code = "0",
+) -> None:
+    """Run a local simulator of the gateway until Ctrl-C. It verifies signatures and simulates 3-D Secure."""
     from wonder_payment.simulator import TEST_TOKENS, SimulatedGateway  # noqa: PLC0415 (needs another extra)
 
     # SIGTERM ends it like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with ExitStack() as stack:
         try:
-            gateway = stack.enter_context(SimulatedGateway(port=port))
+            gateway = stack.enter_context(
+                SimulatedGateway(
+                    port=port,
+                    requires_customer_uuid=requires_customer_uuid,
+                    requires_verify_uuid=requires_verify_uuid,
+                    envelope=envelope,
+                    code=json.loads(code),
+                )
+            )
         except OSError as error:
             print_error(f"cannot use port {port} of 127.0.0.1: {error.strerror}. Choose another with --port.")
             raise typer.Exit(ExitStatus.ERROR) from None
         # Variables that the shell may already have would contradict the new ones.
         lines = ["unset WONDER_PRIVATE_KEY_FILE WONDER_PRIVATE_KEY_PASSPHRASE"]
         lines += [f"export {name}='{value}'" for name, value in gateway.environ.items()]
-        lines += ["", f"# Requests and tokens: {gateway.base_url}/", "# Test tokens:"]
+        lines += ["", f"# Requests and tokens: {gateway.base_url}/"]
+        if gateway.token_arguments:
+            lines += ["# The test tokens need:"]
+            lines += [f"#   --{name.replace('_', '-')} {uuid}" for name, uuid in gateway.token_arguments.items()]
+        lines += ["# Test tokens:"]
         lines += [f"#   {test_token.token}  {test_token.behaviour}" for test_token in TEST_TOKENS]
         typer.echo("\n".join(lines))
         try:

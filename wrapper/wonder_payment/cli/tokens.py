@@ -10,27 +10,46 @@ from wonder_payment import InvalidTokenError, PaymentToken, StillPendingError, W
 
 from .output import ExitStatus, Progress, message, print_error, print_json, token_line
 
-CustomerUuid = Annotated[str | None, typer.Option("--customer-uuid", help="The customer's UUID; not needed.")]
+CustomerUuid = Annotated[
+    str | None,
+    typer.Option("--customer-uuid", help="The customer's UUID; the real gateway most likely needs it.", metavar="UUID"),
+]
+VerifyUuid = Annotated[
+    str | None,
+    typer.Option(
+        "--verify-uuid", help="The verify_uuid of the response that created the token, if you have it.", metavar="UUID"
+    ),
+]
 
 _Token = Annotated[str, typer.Argument(help="The payment token: a UUID.", show_default=False)]
 _Json = Annotated[bool, typer.Option("--json", help="Print the whole result as JSON, with the card.")]
 _Timeout = Annotated[float, typer.Option(help="Maximum time to wait, in seconds.", min=0.1, max=1e9)]
 
 
-def check(token: _Token, *, customer_uuid: CustomerUuid = None, as_json: _Json = False) -> None:
+def check(
+    token: _Token, *, customer_uuid: CustomerUuid = None, verify_uuid: VerifyUuid = None, as_json: _Json = False
+) -> None:
     """Check a payment token once."""
-    _report(lambda wonder: wonder.check_token(token, customer_uuid=customer_uuid), as_json=as_json)
+    _report(
+        lambda wonder: wonder.check_token(token, customer_uuid=customer_uuid, verify_uuid=verify_uuid), as_json=as_json
+    )
 
 
 def wait(
-    token: _Token, *, timeout: _Timeout = 60.0, customer_uuid: CustomerUuid = None, as_json: _Json = False
+    token: _Token,
+    *,
+    timeout: _Timeout = 60.0,
+    customer_uuid: CustomerUuid = None,
+    verify_uuid: VerifyUuid = None,
+    as_json: _Json = False,
 ) -> None:
     """Poll until 3-D Secure completes. If it does not complete in time, the exit status is 3."""
 
     def wait_for_token(wonder: WonderClient) -> PaymentToken:
         if as_json:
-            return wonder.wait_for_token(token, timeout=timeout, customer_uuid=customer_uuid)
-        return Progress(Console(highlight=False)).wait(wonder, token, timeout=timeout, customer_uuid=customer_uuid)
+            return wonder.wait_for_token(token, timeout=timeout, customer_uuid=customer_uuid, verify_uuid=verify_uuid)
+        progress = Progress(Console(highlight=False))
+        return progress.wait(wonder, token, timeout=timeout, customer_uuid=customer_uuid, verify_uuid=verify_uuid)
 
     _report(wait_for_token, as_json=as_json)
 

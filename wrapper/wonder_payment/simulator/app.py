@@ -15,9 +15,9 @@ CHECK_PATH = "/svc/payment/api/v1/openapi/customers/{customer_uuid}/payment_toke
 
 
 def application(state: SimulatorState) -> Starlette:
-    """Return the application: the endpoint of the contract, and the page."""
+    """Return the application: the endpoint of the contract, the echo request, and the page."""
 
-    async def check(request: Request) -> Response:
+    async def respond(request: Request) -> Response:
         # The signature is over the path as sent, with its escapes.
         uri = request.scope["raw_path"].decode("ascii")
         if request.scope["query_string"]:
@@ -25,4 +25,5 @@ def application(state: SimulatorState) -> Starlette:
         response, fault = state.respond(request.method, uri, request, await request.body())
         return response if fault is None else await play(fault, response, request)
 
-    return Starlette(routes=[Route(CHECK_PATH, check, methods=["POST"]), *page_routes(state)])
+    paths = [CHECK_PATH, *state.variant.echo_paths]
+    return Starlette(routes=[*(Route(path, respond, methods=["POST"]) for path in paths), *page_routes(state)])

@@ -1,4 +1,4 @@
-"""How a fault is played on the connection itself, below HTTP."""
+"""How a fault is applied to the connection itself, below HTTP."""
 
 import asyncio
 import math

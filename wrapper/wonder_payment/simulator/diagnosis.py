@@ -159,7 +159,7 @@ def _keys(nonce: str, credential: str, first: bytes, second: bytes) -> list[tupl
             _hmac(_hmac(nonce.encode(), credential.encode()), scheme),
         ),
     ]
-    # A client that reads the clock twice, for Credential and for the HMAC, signs another second now and then.
+    # A client that reads the clock twice, for Credential and for the HMAC, sometimes signs another second.
     for seconds in (-1, 1):
         other = datetime.strptime(request_time.decode(), TIME_FORMAT).replace(tzinfo=UTC) + timedelta(seconds=seconds)
         name = f"the signed time differs from the one in Credential by {seconds:+} s: read the clock once"

@@ -6,7 +6,9 @@ from typing import Literal, TypeAlias, get_args
 
 import attrs
 from attrs.validators import ge, in_, instance_of, le, optional
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
+
+from .variant import Envelope, error_body
 
 __all__ = ["Fault", "take"]
 
@@ -51,13 +53,13 @@ class Fault:
     clock_minutes: float = attrs.field(default=0.0, validator=instance_of((int, float)))
     times: float = attrs.field(default=1, validator=ge(1))
 
-    def response(self) -> Response:
+    def response(self, envelope: Envelope) -> Response:
         """Return the response to send instead of the simulator's own."""
         status = self.status or HTTPStatus.OK
-        body = self.body
-        if body is None:
-            is_html = self.headers.get("Content-Type") == "text/html"
-            body = _HTML_PAGE if is_html else f'{{"code": "SIM_FAULT", "message": "A fault on demand: {status}."}}'
+        if self.body is None and self.headers.get("Content-Type") != "text/html":
+            content = error_body(envelope, "SIM_FAULT", f"A fault on demand: {status}.")
+            return JSONResponse(content, status_code=status)
+        body = _HTML_PAGE if self.body is None else self.body
         return Response(body, status_code=status, media_type="application/json")
 
 

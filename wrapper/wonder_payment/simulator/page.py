@@ -62,6 +62,7 @@ def page_routes(state: SimulatorState) -> list[Route]:
             script=_SCRIPT,
             style=_STYLE,
             test_tokens=test_tokens,
+            token_arguments=state.variant.token_arguments,
         )
         headers = {"Cache-Control": "no-store", "Content-Security-Policy": _CONTENT_POLICY}
         return HTMLResponse(content, headers=headers | {"Date": formatdate(state.now(), usegmt=True)})

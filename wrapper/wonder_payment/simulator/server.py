@@ -1,50 +1,74 @@
 """A running simulator: a real HTTP server on a loopback port, in a thread."""
 
-import asyncio
 import socket
-import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self
 from uuid import UUID, uuid4
 
-import uvicorn
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from wonder_payment.client import AsyncWonderClient, WonderClient
-from wonder_payment.models import TokenState, TokenType
+from wonder_payment.models import TokenState, TokenType, UUIDLike
 
-from .app import application
-from .connections import ConnectionProtocol
 from .faults import Fault
 from .state import SimulatedRequest, SimulatorState
+from .thread import ServerThread
 from .tokens import SAMPLE_CARD, SimulatedToken
+from .variant import ECHO_PATHS, Envelope, GoodCode, Variant
 
 __all__ = ["SimulatedGateway"]
 
 
 class SimulatedGateway:
-    """A local simulator of the gateway that verifies signatures and plays 3-D Secure.
+    """A local simulator of the gateway that verifies signatures and simulates 3-D Secure.
 
     A context manager: it serves requests inside the ``with`` block. Threads may share it.
+
+    Public sources differ about the gateway, and the simulator can be each of its variants.
 
     Args:
         port: The port on 127.0.0.1; 0 for any free port.
         app_id: The only app id that is accepted; a random UUID by default.
         private_key: The key that its clients sign with; a new 2048-bit key by default.
+        requires_customer_uuid: Whether the path must have the UUID of the token's customer, not the literal ``uuid``.
+        requires_verify_uuid: Whether the request must have the token's ``verify_uuid``.
+        envelope: ``"code"`` responds with ``code`` and ``message``, ``"error_code"`` with ``error_code`` (empty in a
+            good response) and ``error_message``, as on older pages.
+        code: The ``code`` of a good response in the envelope ``"code"``: 0, 200 or ``"0"``.
+        echo_paths: The paths that serve the echo request: none, one or both of `ECHO_PATHS`.
 
     Raises:
+        ValueError: A value is not one of those allowed.
+        TypeError: A value has the wrong type.
         OSError: On entering the ``with`` block, if the port is not free.
     """
 
-    def __init__(self, *, port: int = 0, app_id: str | None = None, private_key: RSAPrivateKey | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        port: int = 0,
+        app_id: str | None = None,
+        private_key: RSAPrivateKey | None = None,
+        requires_customer_uuid: bool = False,
+        requires_verify_uuid: bool = False,
+        envelope: Envelope = "code",
+        code: GoodCode = 0,
+        echo_paths: Sequence[str] = ECHO_PATHS,
+    ) -> None:
+        variant = Variant(
+            requires_customer_uuid=requires_customer_uuid,
+            requires_verify_uuid=requires_verify_uuid,
+            envelope=envelope,
+            code=code,
+            echo_paths=echo_paths,
+        )
         self.app_id = app_id or str(uuid4())
         self.private_key = private_key or generate_private_key(public_exponent=65537, key_size=2048)
-        self._state = SimulatorState(self.app_id, self.private_key.public_key())
+        self._state = SimulatorState(self.app_id, self.private_key.public_key(), variant)
         self._port = port
-        self._running: _Server | None = None
+        self._running: ServerThread | None = None
 
     def __enter__(self) -> Self:
         # asyncio disables Nagle's delay only if the socket names TCP, which socket.create_server() does not.
@@ -54,7 +78,7 @@ class SimulatedGateway:
         # A client that connects before the thread runs waits in the socket's queue.
         listener.listen(1024)
         self._port = listener.getsockname()[1]
-        self._running = _Server(self._state, listener)
+        self._running = ServerThread(self._state, listener)
         return self
 
     def __exit__(
@@ -78,6 +102,14 @@ class SimulatedGateway:
             "WONDER_BASE_URL": self.base_url,
             "WONDER_PRIVATE_KEY": pem.strip().replace("\n", "\\n"),
         }
+
+    @property
+    def token_arguments(self) -> dict[str, str]:
+        """The arguments of ``check_token`` that test tokens need in this variant; empty if none.
+
+        Added tokens need the same, unless they have a customer or a ``verify_uuid`` of their own.
+        """
+        return self._state.variant.token_arguments
 
     @property
     def requests(self) -> list[SimulatedRequest]:
@@ -132,6 +164,8 @@ class SimulatedGateway:
         error_code: str | None = None,
         error_message: str | None = None,
         after: float | None = None,
+        customer_uuid: UUIDLike | None = None,
+        verify_uuid: UUIDLike | None = None,
     ) -> str:
         """Add a payment token and return its UUID.
 
@@ -143,12 +177,18 @@ class SimulatedGateway:
             error_message: The ``error_msg`` of a failed token; None sends a sample.
             after: Seconds for which it is pending, however often it is polled; then it is in its last state. None
                 counts polls instead.
+            customer_uuid: The customer whom it belongs to; None is `TEST_CUSTOMER_UUID`. Only a simulator that
+                requires it rejects another one; so with ``verify_uuid``.
+            verify_uuid: The ``verify_uuid`` of its creation; None is `TEST_VERIFY_UUID`.
 
         Raises:
             ValueError: ``states`` is empty or not a list of texts.
+            InvalidTokenError: ``customer_uuid`` or ``verify_uuid`` is not a UUID.
         """
         token = SimulatedToken(
             states=states,
+            customer_uuid=customer_uuid,
+            verify_uuid=verify_uuid,
             token_type=token_type,
             card=card,
             error_code=error_code,
@@ -202,56 +242,3 @@ class SimulatedGateway:
         if known is None:
             raise ValueError(f"the simulator has no token {token}; add_token() adds one")
         return known
-
-
-class _Server:
-    """uvicorn in a thread of its own."""
-
-    def __init__(self, state: SimulatorState, listener: socket.socket) -> None:
-        self._state = state
-        self._address: tuple[str, int] = listener.getsockname()
-        self._uvicorn = uvicorn.Server(
-            uvicorn.Config(
-                application(state),
-                http=ConnectionProtocol,
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                log_level="critical",
-                access_log=False,
-                date_header=False,
-                server_header=False,
-            )
-        )
-        self._loop: Future[asyncio.AbstractEventLoop] = Future()
-        self._thread = threading.Thread(
-            target=lambda: asyncio.run(self._serve(listener)), name="simulated-gateway", daemon=True
-        )
-        self._thread.start()
-
-    async def _serve(self, listener: socket.socket) -> None:
-        self._loop.set_result(asyncio.get_running_loop())
-        await self._uvicorn.serve([listener])
-
-    def stop(self) -> None:
-        # Without waiting for responses that a fault delays.
-        self._uvicorn.should_exit = self._uvicorn.force_exit = True
-        self._thread.join()
-
-    def reset(self) -> None:
-        asyncio.run_coroutine_threadsafe(self._reset(), self._loop.result()).result()
-
-    async def _reset(self) -> None:
-        # Connections are accepted in order: when this one gets its response, all older ones have been accepted.
-        reader, writer = await asyncio.open_connection(*self._address)
-        writer.write(b"GET /nothing HTTP/1.0\r\n\r\n")
-        await reader.read()
-        writer.close()
-        server = self._uvicorn.server_state
-        for connection in server.connections:
-            connection.transport.abort()
-        for task in server.tasks:
-            task.cancel()
-        self._state.reset()
-        # asyncio closes the sockets in the loop's next cycle, and only then do clients see that they need new ones.
-        await asyncio.sleep(0)

@@ -1,32 +1,25 @@
 """The state of a simulator: its tokens, clock, faults and requests; and how it responds to a request."""
 
-import json
 import threading
 import time
 from collections import deque
 from email.utils import formatdate
 from itertools import count
-from typing import Any
 
 import attrs
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from wonder_payment.config import LANGUAGES, checked_customer, checked_uuid
-
+from .checks import Sent, read_body, rejection_of
 from .faults import Fault, take
 from .tokens import TEST_TOKENS, SimulatedToken
-from .verification import Rejection, Verdict, Verifier
+from .variant import Variant, error_body
+from .verification import Verdict, Verifier
 
 __all__ = ["SimulatedRequest", "SimulatorState"]
 
 _MAX_REQUESTS = 10_000
-
-_BAD_CUSTOMER = Rejection(400, "SIM_CUSTOMER", "The customer in the path is neither a UUID nor the literal uuid.")
-_BAD_LANGUAGE = Rejection(400, "SIM_LANGUAGE", f"x-i18n-lang must be one of {', '.join(LANGUAGES)}.")
-_BAD_BODY = Rejection(400, "SIM_BODY", "payment_token.token in the body is missing or not a UUID.")
-_UNKNOWN_TOKEN = Rejection(404, "SIM_TOKEN", "The simulator has no such payment token.")
 
 
 @attrs.frozen(kw_only=True)
@@ -40,8 +33,10 @@ class SimulatedRequest:
         nonce: Its Nonce header. Every attempt has its own.
         verdict: The result of verifying its signature.
         status: The HTTP status of the response, even if a fault kept the response from arriving.
-        token: The token in its body; None if none could be read.
-        customer_uuid: The customer in its path, or the literal ``uuid``.
+        path: Its path, as received; one of `ECHO_PATHS` for an echo request.
+        token: The token in its body; None for an echo request, or if none could be read.
+        verify_uuid: The ``verify_uuid`` in its body; None if there is none.
+        customer_uuid: The customer in its path, or the literal ``uuid``; None for an echo request.
         language: Its x-i18n-lang header.
     """
 
@@ -51,8 +46,10 @@ class SimulatedRequest:
     nonce: str
     verdict: Verdict
     status: int
+    path: str
     token: str | None
-    customer_uuid: str
+    verify_uuid: str | None
+    customer_uuid: str | None
     language: str | None
 
 
@@ -62,9 +59,11 @@ class SimulatorState:
     Args:
         app_id: The only app id that is accepted.
         public_key: The key that the app's signatures are verified with.
+        variant: What it requires, and how it responds.
     """
 
-    def __init__(self, app_id: str, public_key: RSAPublicKey) -> None:
+    def __init__(self, app_id: str, public_key: RSAPublicKey, variant: Variant) -> None:
+        self.variant = variant
         self.verifier = Verifier(app_id, public_key)
         self.lock = threading.RLock()
         self.tokens: dict[str, SimulatedToken] = {}
@@ -96,21 +95,26 @@ class SimulatorState:
             request: The request, for its headers and path parameters.
             body: The bytes received.
         """
-        uuid = _token_in(body)
+        # The echo request has no parameters; its body does not matter.
+        customer_uuid: str | None = request.path_params.get("customer_uuid")
+        sent = Sent() if customer_uuid is None else read_body(body)
         with self.lock:
-            token = self.tokens.get(uuid) if uuid else None
+            token = self.tokens.get(sent.token) if sent.token else None
             fault = take(self.faults) or (take(token.faults) if token else None)
             now = self.now() + (fault.clock_minutes * 60 if fault else 0)
             verdict = self.verifier.judge(method, uri, request.headers, body, now=now)
-            rejection = verdict.rejection or _parameter_rejection(request)
+            rejection = verdict.rejection
+            if rejection is None and customer_uuid is not None:
+                rejection = rejection_of(request, sent, token, self.variant)
             if fault and (fault.status is not None or fault.body is not None):
-                response = fault.response()
-            elif rejection is None and token is not None:
-                response = JSONResponse({"code": 0, "message": "success", "data": {"payment_token": token.poll()}})
-            else:
-                rejection = rejection or (_UNKNOWN_TOKEN if uuid else _BAD_BODY)
-                content = {"code": rejection.code, "message": rejection.message}
+                response = fault.response(self.variant.envelope)
+            elif rejection is not None:
+                content = error_body(self.variant.envelope, rejection.code, rejection.message)
                 response = JSONResponse(content, status_code=rejection.status)
+            elif token is not None:
+                response = JSONResponse(self.variant.good_body(data={"payment_token": token.poll()}))
+            else:
+                response = JSONResponse(self.variant.good_body())
             response.headers["Date"] = formatdate(now, usegmt=True)
             self.requests.append(
                 SimulatedRequest(
@@ -120,29 +124,11 @@ class SimulatorState:
                     nonce=verdict.nonce,
                     verdict=verdict,
                     status=response.status_code,
-                    token=uuid,
-                    customer_uuid=request.path_params["customer_uuid"],
+                    path=uri.partition("?")[0],
+                    token=sent.token,
+                    verify_uuid=sent.verify_uuid,
+                    customer_uuid=customer_uuid,
                     language=request.headers.get("x-i18n-lang"),
                 )
             )
         return response, fault
-
-
-def _parameter_rejection(request: Request) -> Rejection | None:
-    """Return what is wrong with the parameters that are not part of the signature; None if nothing is."""
-    try:
-        checked_customer(request.path_params["customer_uuid"])
-    except ValueError:
-        return _BAD_CUSTOMER
-    # The header is optional.
-    if not all(value in LANGUAGES for value in request.headers.getlist("x-i18n-lang")):
-        return _BAD_LANGUAGE
-    return None
-
-
-def _token_in(body: bytes) -> str | None:
-    try:
-        content: Any = json.loads(body)
-        return str(checked_uuid("token", content["payment_token"]["token"]))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None

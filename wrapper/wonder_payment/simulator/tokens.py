@@ -1,4 +1,4 @@
-"""The tokens of a simulator, and how 3-D Secure goes for each."""
+"""The tokens of a simulator, and the course of 3-D Secure for each."""
 
 import math
 import time
@@ -8,9 +8,11 @@ from uuid import UUID, uuid4
 
 import attrs
 
-from wonder_payment.models import TokenState, TokenType
+from wonder_payment.config import checked_uuid
+from wonder_payment.models import TokenState, TokenType, UUIDLike
 
 from .faults import Fault
+from .variant import TEST_CUSTOMER_UUID, TEST_VERIFY_UUID
 
 __all__ = ["SAMPLE_CARD", "TEST_TOKENS", "SimulatedToken", "TestToken"]
 
@@ -38,13 +40,23 @@ def _states(states: Sequence[str]) -> tuple[str, ...]:
     return tuple(states)
 
 
+def _customer_uuid(value: UUIDLike | None) -> str:
+    return str(checked_uuid("customer_uuid", TEST_CUSTOMER_UUID if value is None else value))
+
+
+def _verify_uuid(value: UUIDLike | None) -> str:
+    return str(checked_uuid("verify_uuid", TEST_VERIFY_UUID if value is None else value))
+
+
 @attrs.define(kw_only=True)
 class SimulatedToken:
-    """A payment token, and how 3-D Secure goes for it.
+    """A payment token, and the course of its 3-D Secure.
 
     Attributes:
         states: Its state at the first poll, the second, and so on; the last one stays.
         token: Its UUID.
+        customer_uuid: The customer whom it belongs to; None is `TEST_CUSTOMER_UUID`.
+        verify_uuid: The ``verify_uuid`` of its creation; None is `TEST_VERIFY_UUID`.
         after: Seconds for which it is pending, however often it is polled; then it is in its last state. None counts
             polls instead.
         token_type: What is stored.
@@ -57,10 +69,13 @@ class SimulatedToken:
 
     Raises:
         ValueError: ``states`` is empty or not a list of texts.
+        InvalidTokenError: ``customer_uuid`` or ``verify_uuid`` is not a UUID.
     """
 
     states: Sequence[str] = attrs.field(converter=_states)
     token: str = attrs.field(factory=lambda: str(uuid4()))
+    customer_uuid: str = attrs.field(default=None, converter=_customer_uuid)
+    verify_uuid: str = attrs.field(default=None, converter=_verify_uuid)
     after: float | None = None
     token_type: str = TokenType.CREDIT_CARD
     card: Mapping[str, str | None] | None = SAMPLE_CARD

@@ -186,7 +186,7 @@ class Verifier:
 
     def _is_new(self, nonce: str, now: float) -> bool:
         with self._lock:
-            # A request with an older nonce is rejected for its time.
+            # A request with an older nonce is rejected because of its time.
             while self._seen and next(iter(self._seen.values())) < now - 2 * _TIME_WINDOW:
                 self._seen.popitem(last=False)
             is_new = nonce not in self._seen
