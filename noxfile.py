@@ -139,7 +139,8 @@ def tests_on(session: nox.Session) -> None:
 def quick(session: nox.Session) -> None:
     """Run the tests against the working tree, for the inner loop: `-s quick -- -k retry`."""
     session.install("--editable", ".[aiohttp,cli,simulator]", *_group("tests"))
-    session.run(*PYTEST, *session.posargs)
+    # In one process: for a few tests, four workers would take longer to start than to run.
+    session.run("pytest", *session.posargs)
 
 
 @nox.session(tags=["full"])
