@@ -42,6 +42,8 @@ OTHER_PYTHONS = [version for version in PYTHONS if not sys.version.startswith(f"
 # The suite waits on sockets and processes more than it computes, so two cores keep more workers than two busy.
 PYTEST = ("pytest", "--numprocesses=4", "--dist=worksteal")
 
+PRISM = "@stoplight/prism-cli@5.14.2"  # the last for Node.js 18 to 22
+
 # Each mutated module, and the fast tests that must detect its mutants.
 MUTATED = {
     "signing": [f"tests/test_{name}.py" for name in ("signing", "signing_auth", "verify_request")],
@@ -104,6 +106,18 @@ def schemathesis(session: nox.Session) -> None:
 
 
 @nox.session
+def peers(session: nox.Session) -> None:
+    """Test the package with nginx, squid, Prism, gunicorn and uvicorn; a program that is missing is skipped."""
+    _install_wheel(session, "aiohttp,cli,simulator", *_group("peers"))
+    home = Path(session.virtualenv.location)
+    if shutil.which("npm"):
+        session.run("npm", "install", "--no-audit", "--no-fund", "--prefix", str(home), PRISM, external=True)
+    # Debian has nginx and squid in a folder that only root searches.
+    path = os.pathsep.join([os.environ["PATH"], str(home / "node_modules" / ".bin"), "/usr/sbin"])
+    session.run("pytest", "tests/peers", *session.posargs, env={"PATH": path})
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style and format (ruff)."""
     session.install(*_group("ruff"))
@@ -113,11 +127,13 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Check the types of the wrapper and of code that uses it (mypy --strict, basedpyright, pyright)."""
+    """Check the types of the wrapper and of code that uses it (mypy --strict for each system, basedpyright, pyright)."""
     _install_wheel(session, "aiohttp,cli,simulator", *_group("types"))
-    session.run("mypy", "wrapper")
-    # In a separate process, where the package is the installed one, as for a user.
-    session.run("mypy", "tests/typing", "examples")
+    for platform in ("linux", "darwin", "win32"):
+        options = [f"--platform={platform}", f"--cache-dir=.mypy_cache/{platform}"]
+        session.run("mypy", *options, "wrapper")
+        # In a separate process, where the package is the installed one, as for a user.
+        session.run("mypy", *options, "tests/typing", "examples")
     session.run("pyright", "tests/typing")
     session.run("basedpyright", "wrapper", "tests/typing")
 

@@ -7,7 +7,6 @@ service calls ``start(token)`` and keeps the id of the result.
 
 import time
 from functools import cache
-from typing import Any
 
 import wonder_payment as wp
 from celery import Celery, Task
@@ -36,24 +35,25 @@ def client() -> wp.WonderClient:
     return wp.WonderClient.from_env(retry=wp.RetryPolicy.never())
 
 
-@app.task(bind=True, max_retries=None)
-def wait_for_token(self: Task, token: str, began: float) -> dict[str, Any]:
-    """Poll once. Return a final state, a permanent error, or the last result if the time is over; else retry later."""
-    wonder, delay = client(), POLL.delay(time.time() - began)
+@app.task(bind=True, max_retries=None, throws=(wp.WonderError,))
+def wait_for_token(self: Task, token: str, began: float) -> dict[str, str | None]:
+    """Poll once. Return a final state; retry later after a transient error, unless the time is over; else raise."""
+    elapsed = time.time() - began
     try:
-        polled = wonder.check_token(token)
-        result = {"state": str(polled.state), "error": polled.error_code}
-        is_final = not polled.is_pending
+        polled = client().check_token(token)
     except wp.WonderError as error:
-        result = {"state": None, "error": f"{type(error).__name__}: {error}"}
-        is_final = not error.is_transient
-        delay = max(delay, getattr(error, "retry_after", None) or 0.0)
+        problem = error
+    else:
+        if not polled.is_pending:
+            return {"state": str(polled.state), "error": polled.error_code}
+        problem = wp.StillPendingError(f"3-D Secure was still pending after {elapsed:.0f} s.", token=polled)
     left = began + TIMEOUT - time.time()
-    if is_final or left <= 0:
-        return result
+    if not problem.is_transient or left <= 0:
+        raise problem
+    delay = max(POLL.delay(elapsed), getattr(problem, "retry_after", None) or 0.0)
     raise self.retry(countdown=min(delay, left), argsrepr=HIDDEN)
 
 
 def start(token: str) -> AsyncResult:
-    """Start to wait; the result is a dict with the state and the error."""
+    """Start to wait. ``get()`` of the result returns a dict, or raises the error: rebuilt from its message alone."""
     return wait_for_token.apply_async((token, time.time()), argsrepr=HIDDEN)

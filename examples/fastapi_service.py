@@ -42,8 +42,8 @@ async def verification(token: Annotated[str, Body(embed=True)], request: Request
     try:  # check in your own records that the token belongs to this customer
         result = await request.state.wonder.wait_for_token(token, timeout=TIMEOUT)
     except wp.StillPendingError as error:
-        if error.token is None and error.__cause__:  # no poll succeeded
-            raise error.__cause__ from None
+        if error.token is None and error.last_error:  # no poll succeeded
+            raise error.last_error from None
         response.status_code, response.headers["Retry-After"] = 202, "2"
         return {"state": "pending"}
     return {"state": result.state} | ({"error_code": result.error_code} if result.error_code else {})

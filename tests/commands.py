@@ -5,15 +5,19 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from typer.testing import CliRunner, Result
 from wonder_payment.cli import app
 from wonder_payment.simulator import TEST_TOKENS, SimulatedGateway
 
 PROGRAM = str(Path(sys.executable).with_name("wonder-payment"))
+# The same without the functions and modules that Windows does not have.
+AS_ON_WINDOWS = [sys.executable, str(Path(__file__).with_name("as_on_windows.py"))]
+PROGRAMS = pytest.mark.parametrize("program", [[PROGRAM], AS_ON_WINDOWS], ids=["Linux", "as on Windows"])
 VERIFIED, FAILED, VERIFIED_LATER, PENDING, ALIPAY = (test_token.token for test_token in TEST_TOKENS[:5])
 CARD_NUMBER = "4111111111111111"
 
@@ -23,11 +27,13 @@ def run(gateway: SimulatedGateway | None, *arguments: object, **environ: str) ->
     return CliRunner().invoke(app, list(map(str, arguments)), env=(gateway.environ if gateway else {}) | environ)
 
 
-def start(gateway: SimulatedGateway | None, *arguments: object, **options: Any) -> subprocess.Popen[str]:
+def start(
+    gateway: SimulatedGateway | None, *arguments: object, program: Sequence[str] = (PROGRAM,), **options: Any
+) -> subprocess.Popen[str]:
     """Start a command in a process of its own."""
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE) | options
     environ = {**os.environ, **(gateway.environ if gateway else {})}
-    return subprocess.Popen([PROGRAM, *map(str, arguments)], env=environ, text=True, **pipes)
+    return subprocess.Popen([*program, *map(str, arguments)], env=environ, text=True, **pipes)
 
 
 def read_terminal(leader: int) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import CARD_NUMBER, FAILED, PENDING, PROGRAM, VERIFIED, VERIFIED_LATER, is_one_line, run, start
+from commands import CARD_NUMBER, FAILED, PENDING, PROGRAM, PROGRAMS, VERIFIED, VERIFIED_LATER, is_one_line, run, start
 from conftest import TOKEN, Clock
 from wonder_payment import WonderClient, __main__
 from wonder_payment.simulator import TEST_TOKENS, Fault, SimulatedGateway
@@ -128,8 +128,12 @@ def test_wait_shows_a_live_line_on_a_terminal(gateway: SimulatedGateway) -> None
     assert "success" in output.decode().splitlines()[-1]
 
 
-def test_ctrl_c_ends_a_wait_without_a_traceback(gateway: SimulatedGateway) -> None:
-    process = start(gateway, "wait", PENDING)
+@PROGRAMS
+@pytest.mark.parametrize("arguments", [["wait", PENDING], ["demo"]], ids=["wait", "demo"])
+def test_ctrl_c_ends_a_command_without_a_traceback(
+    gateway: SimulatedGateway, arguments: list[str], program: list[str]
+) -> None:
+    process = start(gateway, *arguments, program=program)
     assert process.stdout
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
@@ -149,9 +153,10 @@ def test_the_demo_shows_each_outcome_and_takes_less_than_10_seconds(clock: Clock
     assert 2.0 < sum(clock.slept) < 10.0
 
 
+@PROGRAMS
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_the_simulator_prints_variables_for_a_shell_and_runs_until_a_signal(number: int) -> None:
-    process = start(None, "simulator")
+def test_the_simulator_prints_variables_for_a_shell_and_runs_until_a_signal(number: int, program: list[str]) -> None:
+    process = start(None, "simulator", program=program)
     assert process.stdout
     printed = ""
     while TEST_TOKENS[-1].token not in printed:

@@ -14,6 +14,7 @@ from commands import (
     ALIPAY,
     FAILED,
     PROGRAM,
+    PROGRAMS,
     VERIFIED,
     add_verified,
     checked,
@@ -41,6 +42,7 @@ def wait_for_lines(output: Path, count: int, process: subprocess.Popen[str]) -> 
         tail.terminate()
 
 
+@PROGRAMS
 @pytest.mark.parametrize(
     ("number", "status", "message"),
     [
@@ -58,13 +60,14 @@ def test_a_signal_loses_no_result_and_the_same_command_continues(
     number: int,
     status: int,
     message: str,
+    program: list[str],
 ) -> None:
     output = tmp_path / "results.jsonl"
     tokens = add_verified(gateway, 60)
     write(source, tokens)
     for token in tokens[30:34]:
         gateway.inject(Fault(delay=float("inf")), token=token)  # requests in flight do not delay the end
-    process = start(gateway, "batch", source, "--output", output, "--concurrency", 4)
+    process = start(gateway, "batch", source, "--output", output, "--concurrency", 4, program=program)
     arrivals.wait_until(lambda requests: len(requests) == 34)
     wait_for_lines(output, 30, process)
     process.send_signal(number)
@@ -107,28 +110,40 @@ def test_a_source_that_can_be_read_only_once_is_read_once(gateway: SimulatedGate
 
 
 @pytest.mark.parametrize("is_counted", [True, False], ids=["file", "stdin"])
-def test_a_terminal_shows_count_rate_and_time_and_a_pipe_gets_the_lines(
-    gateway: SimulatedGateway, source: Path, monkeypatch: pytest.MonkeyPatch, *, is_counted: bool
+def test_a_terminal_shows_count_rate_and_time_and_a_file_gets_the_lines(
+    gateway: SimulatedGateway, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_counted: bool
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
+    results = tmp_path / "results.jsonl"
     tokens = add_verified(gateway, 24)
     write(source, [*tokens, tokens[0], "", ALIPAY])
     leader, follower = pty.openpty()
-    with source.open() as file:
-        process = start(
-            gateway, "batch", source if is_counted else "-", "--concurrency", 2, stdin=file, stderr=follower
-        )
+    arguments = ["batch", source if is_counted else "-", "--concurrency", 2]
+    with source.open() as file, results.open("w") as stdout:
+        process = start(gateway, *arguments, stdin=file, stdout=stdout, stderr=follower)
         os.close(follower)
         shown = read_terminal(leader)
-        printed, _ = process.communicate()
-    assert (process.returncode, len(lines(printed))) == (0, 25)
+    assert (process.wait(), len(lines(results))) == (0, 25)
     assert "25/25" in shown
     assert ("/26" in shown) == is_counted  # until the duplicate is skipped
     assert ("/?" in shown) == (not is_counted)
     assert re.search(r"[1-9]\d*/s", shown.rpartition("25/25")[2])  # in the last line, too
     assert re.search(r"\d:\d\d:\d\d", shown)
     assert '"token_id"' not in shown
+
+
+def test_a_terminal_shows_no_bar_if_a_pipe_gets_the_lines(
+    gateway: SimulatedGateway, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    write(source, add_verified(gateway, 2))
+    leader, follower = pty.openpty()
+    process = start(gateway, "batch", source, stderr=follower)
+    os.close(follower)
+    assert read_terminal(leader) == ""
+    printed, _ = process.communicate()
+    assert (process.returncode, len(lines(printed))) == (0, 2)
 
 
 def test_a_terminal_that_shows_both_shows_whole_lines(

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,6 +22,7 @@ from wonder_payment import (
     WonderClient,
     WonderError,
 )
+from wonder_payment._variables import settings_from
 from wonder_payment.config import (
     checked_app_id,
     checked_customer,
@@ -28,10 +30,10 @@ from wonder_payment.config import (
     checked_origin,
     checked_transport,
     checked_uuid,
+    described,
     resolved_origin,
-    settings_from,
 )
-from wonder_payment.signing import load_private_key, verify
+from wonder_payment.signing import verify
 
 SANDBOX = "https://gateway-stg.wonder.today"
 PRODUCTION = "https://gateway.wonder.today"
@@ -81,16 +83,15 @@ def test_the_origin_is_that_of_the_base_url_or_else_of_the_environment(
 @pytest.mark.parametrize("environment", ["", "Sandbox", "PRODUCTION", " sandbox", "staging", True, 1, []])
 @pytest.mark.parametrize("base_url", [None, EXAMPLE])
 def test_a_wrong_environment_is_an_error_with_and_without_a_base_url(environment: Any, base_url: str | None) -> None:
-    with pytest.raises(ConfigurationError, match="environment must be sandbox or production"):
+    with pytest.raises(ConfigurationError, match="environment= must be sandbox or production"):
         resolved_origin(environment, base_url)
 
 
 @for_both_clients
 def test_the_environment_has_no_default(kind: Kind) -> None:
     with pytest.raises(ConfigurationError, match="there is no default"):
-        kind("app", key(), environment=None)
-    with pytest.raises(TypeError, match="environment"):
-        kind("app", key(), base_url=EXAMPLE)  # type: ignore[call-arg]
+        kind("app", key())
+    assert EXAMPLE in repr(kind("app", key(), base_url=EXAMPLE))
 
 
 def test_an_environment_has_the_base_url_of_its_gateway() -> None:
@@ -165,32 +166,18 @@ def test_a_base_url_is_https_or_loopback_and_nothing_but_scheme_host_and_port(ba
 
 
 @pytest.mark.parametrize("app_id", ["app", "d900da8b-6e16-4a85-8a66-05d29ac53f24", "a.b_c:d!~", "0"])
-def test_an_app_id_is_visible_ascii(app_id: str) -> None:
-    assert checked_app_id(app_id) == app_id
+@pytest.mark.parametrize("form", ["{}", '"{}"', "'{}'", "{}\n", "{}\r\n", "\t{} ", "\ufeff{}", "'\"{}\"'\n"], ids=ascii)
+def test_an_app_id_is_visible_ascii_without_whitespace_and_quotes_around_it(app_id: str, form: str) -> None:
+    assert checked_app_id(form.format(app_id)) == app_id
+    assert settings_from(environ(WONDER_APP_ID=form.format(app_id)), {})["app_id"] == app_id
 
 
 @pytest.mark.parametrize(
     "app_id",
-    [
-        "",
-        " ",
-        "a b",
-        "app/",
-        "a/b",
-        "app\r\nX-Evil: 1",
-        "app\n",
-        "\tapp",
-        "äpp",
-        "應用",
-        "app\0",
-        "\x7f",
-        None,
-        5,
-        b"app",
-    ],
+    ["", " ", '""', "a b", "app/", "a/b", "app\r\nX-Evil: 1", "äpp", "應用", "app\0", "\x7f", None, 5, b"app"],
 )
 def test_an_app_id_that_the_header_cannot_hold_is_an_error(app_id: Any) -> None:
-    with pytest.raises(ConfigurationError, match="app_id must be"):
+    with pytest.raises(ConfigurationError, match=r"^app_id= must be"):
         checked_app_id(app_id)
 
 
@@ -201,21 +188,21 @@ def test_a_language_is_one_of_the_gateways(language: str | None) -> None:
 
 @pytest.mark.parametrize("language", ["", "EN", "zh", "zh_HK", "de", "en\r\nX-Evil: 1", 5, True, b"en", ["en"]])
 def test_any_other_language_is_an_error(language: Any) -> None:
-    with pytest.raises(ConfigurationError, match="language must be one of en, zh-HK, zh-CN, or None"):
+    with pytest.raises(ConfigurationError, match=r"^language= must be one of en, zh-HK, zh-CN, not "):
         checked_language(language)
 
 
 @pytest.mark.parametrize("base", [httpx.BaseTransport, httpx.AsyncBaseTransport], ids=lambda base: base.__name__)
 @pytest.mark.parametrize("transport", [httpx.Client(), "direct", "", 0, httpx.BaseTransport, httpx.AsyncHTTPTransport])
 def test_a_transport_of_the_wrong_kind_is_an_error(base: type, transport: Any) -> None:
-    with pytest.raises(ConfigurationError, match=rf"transport must be an httpx\.{base.__name__}, 'aiohttp', or None"):
+    with pytest.raises(ConfigurationError, match=rf"transport= must be an httpx\.{base.__name__}, 'aiohttp', or None"):
         checked_transport(transport, base, "aiohttp")
 
 
 @for_both_clients
 def test_a_transport_of_the_other_client_is_an_error(kind: Kind) -> None:
     transport: Any = httpx.HTTPTransport() if kind is AsyncWonderClient else httpx.AsyncHTTPTransport()
-    with pytest.raises(ConfigurationError, match="transport must be an httpx"):
+    with pytest.raises(ConfigurationError, match="transport= must be an httpx"):
         kind("app", key(), environment="sandbox", transport=transport)
 
 
@@ -284,8 +271,14 @@ COMPLETE |= {"private_key": "a PEM", "passphrase": None}
         ({"WONDER_BASE_URL": EXAMPLE, "WONDER_ENVIRONMENT": ""}, {}, {"base_url": EXAMPLE, "environment": None}),
         ({"WONDER_BASE_URL": "", "WONDER_LANGUAGE": "", "WONDER_PRIVATE_KEY_FILE": ""}, {}, {}),
         ({"WONDER_LANGUAGE": "zh-CN"}, {}, {"language": "zh-CN"}),
-        ({"WONDER_PRIVATE_KEY": r"a\nPEM"}, {}, {"private_key": "a\nPEM"}),
-        ({"WONDER_PRIVATE_KEY": "a\r\nPEM"}, {}, {"private_key": "a\r\nPEM"}),
+        ({"WONDER_PRIVATE_KEY": ' "a PEM"\n'}, {}, {"private_key": ' "a PEM"\n'}),
+        ({"WONDER_PRIVATE_KEY": None, "WONDER_PRIVATE_KEY_FILE": '"/k.pem"\r'}, {}, {"private_key": Path("/k.pem")}),
+        ({"WONDER_PRIVATE_KEY_PASSPHRASE": " 'p'\n"}, {}, {"passphrase": " 'p'\n"}),
+        # Around the others, whitespace and quotes are removed.
+        ({"WONDER_ENVIRONMENT": "sandbox\r", "WONDER_BASE_URL": '""', "WONDER_LANGUAGE": " "}, {}, {}),
+        ({"WONDER_ENVIRONMENT": '"production"'}, {}, {"environment": "production"}),
+        ({"WONDER_BASE_URL": f"'{EXAMPLE}/'\n"}, {}, {"base_url": EXAMPLE}),
+        ({"WONDER_LANGUAGE": '\ufeff"zh-HK"'}, {}, {"language": "zh-HK"}),
         ({"WONDER_PRIVATE_KEY_PASSPHRASE": PASSPHRASE}, {}, {"passphrase": PASSPHRASE}),
         # An override replaces its variable,
         ({}, {"app_id": "other"}, {"app_id": "other"}),
@@ -332,7 +325,7 @@ APP_ID, ENVIRONMENT = "WONDER_APP_ID", "WONDER_ENVIRONMENT (sandbox or productio
 KEY = "WONDER_PRIVATE_KEY (or WONDER_PRIVATE_KEY_FILE)"
 
 
-@pytest.mark.parametrize("nothing", [None, ""], ids=["unset", "empty"])
+@pytest.mark.parametrize("nothing", [None, "", " \r\n", '""'], ids=["unset", "empty", "blank", "quotes"])
 @pytest.mark.parametrize(
     ("variables", "reported"),
     [
@@ -363,22 +356,84 @@ def test_the_key_and_its_file_contradict_each_other() -> None:
         settings_from(environ(WONDER_PRIVATE_KEY_FILE="/key.pem"), {})
 
 
-@pytest.mark.parametrize("name", ["missing.pem", "", "\0", "a" * 5000], ids=["missing", "a folder", "NUL", "too long"])
-def test_a_key_file_that_cannot_be_read_is_an_error(name: str, tmp_path: Path) -> None:
-    variables = environ(WONDER_PRIVATE_KEY=None, WONDER_PRIVATE_KEY_FILE=str(tmp_path / name))
-    with pytest.raises(ConfigurationError, match=r"WONDER_PRIVATE_KEY_FILE cannot be read: \w") as caught:
-        settings_from(variables, {})
-    assert caught.value.__context__ is None
+SECRETS = {
+    "PEM": pem().strip(),
+    "PEM on one line": pem().strip().replace("\n", " "),
+    "part of a key": pem().replace("\n", "")[40:90],
+    "password": "hunter2",
+    "password with a slash": "Tr0ub/4dor",
+    "words": "correct horse battery staple!",
+    "URL with a password": "https://user:hunter2@gateway.example",
+    "URL with a user": "https://hunter2@gateway.example/",
+    "URL cut before its host": "https://user:hunter2",
+    "user and password": "user:hunter2",
+    "URL with a query": f"{EXAMPLE}?key=hunter2",
+    "URL with a fragment": f"{EXAMPLE}#hunter2",
+    "URL with a key in its path": f"{EXAMPLE}/hooks/{'A1b2' * 9}",
+    "URL with a key in its host": f"https://{'A1b2' * 9}.example",
+    "card number": "4111 1111 1111 1111",
+    "card number with hyphens": "4111-1111-1111-1111",
+    "two lines": "prod\nhunter2",
+    "control characters": "\x1b[31mprod",
+}
 
 
-def test_the_key_may_be_in_a_file(tmp_path: Path) -> None:
-    file = tmp_path / "key ä.pem"
-    file.write_text(pem(PASSPHRASE))
-    variables = {"WONDER_PRIVATE_KEY_FILE": str(file), "WONDER_PRIVATE_KEY_PASSPHRASE": PASSPHRASE}
-    settings = settings_from(environ(WONDER_PRIVATE_KEY=None, **variables), {})
-    assert (
-        load_private_key(settings["private_key"], settings["passphrase"]).private_numbers() == key().private_numbers()
-    )
+@pytest.mark.parametrize("value", SECRETS.values(), ids=SECRETS)
+@pytest.mark.parametrize("name", ["app_id", "environment", "base_url", "language"])
+def test_no_message_quotes_what_could_be_a_secret_in_the_wrong_place(name: str, value: str) -> None:
+    assert described(value) == f"a text of length {len(value)}"
+    variable = f"WONDER_{name.upper()}"
+    calls: list[Callable[[], object]] = [
+        lambda: WonderClient.from_env(environ(**{variable: value, "WONDER_PRIVATE_KEY": pem()})),
+        lambda: WonderClient(**{"app_id": "app", "private_key": key(), "base_url": EXAMPLE, name: value}),
+    ]
+    is_good = name == "app_id" and value.isascii() and value.isprintable() and not set(value) & set(" /")
+    is_good |= name == "base_url" and value.startswith(f"https://{'A1b2' * 9}")  # as the name of a host
+    for call in calls:
+        with (
+            nullcontext() if is_good else pytest.raises(ConfigurationError, match=f"not a text of length {len(value)}")
+        ):
+            call()
+
+
+QUOTED = {
+    "app_id": ("a/b", "'a/b'"),
+    "environment": ("prod", "'prod'"),
+    "base_url": ("http://gateway.example:8080/svc", "'http://gateway.example:8080/svc'"),
+    "language": ("zh_HK", "'zh_HK'"),
+}
+
+
+@for_both_clients
+@pytest.mark.parametrize(("name", "value", "quoted"), [(name, *values) for name, values in QUOTED.items()])
+def test_a_message_names_where_a_value_came_from_and_quotes_it(kind: Kind, name: str, value: str, quoted: str) -> None:
+    variables = environ(WONDER_PRIVATE_KEY=pem())
+    arguments: dict[str, Any] = {"app_id": "app", "private_key": key(), "environment": "sandbox", name: value}
+    variable = f"WONDER_{name.upper()}"
+    calls: dict[str, Callable[[], object]] = {
+        variable: lambda: kind.from_env(variables | {variable: value}),
+        f"{name}=": lambda: kind(**arguments),
+        f"{name}= ": lambda: kind.from_env(variables, **{name: value}),
+    }
+    for source, call in calls.items():
+        with pytest.raises(ConfigurationError, match=f"^{source} ?must .*, not {quoted}"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "near"),
+    [
+        *(("enviroment", "environment"), ("appid", "app_id"), ("private_keys", "private_key"), ("baseurl", "base_url")),
+        *(("pass_phrase", "passphrase"), ("time_out", "timeout"), ("retries", "retry"), ("nonsense", None)),
+    ],
+)
+@for_both_clients
+def test_a_misspelt_keyword_of_from_env_is_named_before_missing_settings(
+    kind: Kind, wrong: str, near: str | None
+) -> None:
+    hint = rf" Did you mean '{near}'\?" if near else ""
+    with pytest.raises(TypeError, match=rf"unexpected keyword argument '{wrong}'\.{hint}$"):
+        kind.from_env({}, **{wrong: "hunter2"})
 
 
 # With the clients
@@ -450,17 +505,17 @@ def test_from_env_reads_the_variables_of_the_process_or_those_given(
 
 
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "app_id": ({"app_id": "a/b"}, "app_id must be"),
-    "private_key": ({"private_key": "garbage"}, "private key is not a PEM"),
-    "passphrase": ({"private_key": pem(PASSPHRASE), "passphrase": "hunter2"}, "passphrase is wrong"),
-    "environment": ({"environment": "live"}, "environment must be"),
-    "base_url": ({"base_url": "http://gateway.example"}, "base_url must be https"),
-    "language": ({"language": "de"}, "language must be"),
-    "timeout": ({"timeout": -1}, "timeout must be a number above 0"),
-    "retry": ({"retry": RetryPolicy}, "retry must be a RetryPolicy"),
-    "no retry": ({"retry": None}, "retry must be a RetryPolicy"),
-    "on_retry": ({"on_retry": "print"}, "on_retry must be a plain function"),
-    "transport": ({"transport": "direct"}, "transport must be"),
+    "app_id": ({"app_id": "a/b"}, "app_id= must be"),
+    "private_key": ({"private_key": "garbage"}, "private_key= is not a PEM"),
+    "passphrase": ({"private_key": pem(PASSPHRASE), "passphrase": "hunter2"}, "passphrase=, is wrong"),
+    "environment": ({"environment": "live"}, "environment= must be"),
+    "base_url": ({"base_url": "http://gateway.example"}, "base_url= must be https"),
+    "language": ({"language": "de"}, "language= must be"),
+    "timeout": ({"timeout": -1}, "timeout= must be a number above 0"),
+    "retry": ({"retry": RetryPolicy}, "retry= must be a RetryPolicy"),
+    "no retry": ({"retry": None}, "retry= must be a RetryPolicy"),
+    "on_retry": ({"on_retry": "print"}, "on_retry= must be a plain function"),
+    "transport": ({"transport": "direct"}, "transport= must be"),
 }
 
 

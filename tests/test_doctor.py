@@ -1,6 +1,7 @@
 """`wonder-payment doctor`: what it finds, and what it shows."""
 
 import json
+import re
 from typing import Any
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 from commands import CARD_NUMBER, FAILED, VERIFIED, run
 from conftest import TOKEN, Clock, pem
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from faults.making import NOWHERE, a_server, environment, responding_once
 from typer.testing import Result
 from wonder_payment.cli.examination import Examination
 from wonder_payment.cli.probes import ECHO_PATHS, Gateway, Recorder, Verdict
@@ -40,9 +42,9 @@ def test_a_good_setup_is_shown_with_its_variables_and_without_secrets(gateway: S
     ("environ", "expected", "advice"),
     [
         ({"WONDER_APP_ID": "", "WONDER_PRIVATE_KEY": ""}, "✘", "Set WONDER_APP_ID, WONDER_PRIVATE_KEY"),
-        ({"WONDER_BASE_URL": "http://gateway.example"}, "✘", "WONDER_BASE_URL: base_url must be https"),
-        ({"WONDER_LANGUAGE": "de"}, "✘", "WONDER_LANGUAGE: language must be one of en"),
-        ({"WONDER_PRIVATE_KEY": "garbage"}, "✔✘", "WONDER_PRIVATE_KEY: The private key is not a PEM"),
+        ({"WONDER_BASE_URL": "http://gateway.example"}, "✘", "WONDER_BASE_URL must be https"),
+        ({"WONDER_LANGUAGE": "de"}, "✘", "WONDER_LANGUAGE must be one of en"),
+        ({"WONDER_PRIVATE_KEY": "garbage"}, "✔✘", "WONDER_PRIVATE_KEY is not a PEM"),
         ({"WONDER_PRIVATE_KEY_PASSPHRASE": "x"}, "✔✘", "passphrase"),
         ({"WONDER_PRIVATE_KEY": "weak"}, "✔✘", "only 1024 bits. Create one of at least 2048"),
         ({"WONDER_PRIVATE_KEY": pem()}, "✔✔✔✔✘✘", "has the public half of WONDER_PRIVATE_KEY"),
@@ -51,7 +53,7 @@ def test_a_good_setup_is_shown_with_its_variables_and_without_secrets(gateway: S
         (
             {"WONDER_BASE_URL": "https://gateway.example", "HTTPS_PROXY": "ftp://user:secret@proxy.example"},
             "✔✔✘",
-            "HTTPS_PROXY is not the URL of a proxy",
+            "The proxy of HTTPS_PROXY cannot be used",
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
@@ -192,11 +194,11 @@ def test_a_token_that_is_not_found_leaves_the_question_open(token: str, argument
 @pytest.mark.parametrize(
     ("fault", "status", "text"),
     [
-        (Fault(status=401), 1, "rejected. Check WONDER_APP_ID"),
+        (Fault(status=401), 3, "App id and key are good: the echo request was accepted."),
         (Fault(broken="reset before"), 3, "No response from the gateway"),
         (Fault(status=200, body='{"code": 0, "data": {}}'), 3, "`data.payment_token` is missing"),
     ],
-    ids=["rejected", "no response", "broken contract"],
+    ids=["rejected although the echo was accepted", "no response", "broken contract"],
 )
 def test_a_check_that_fails_otherwise_is_shown_with_its_reason(
     gateway: SimulatedGateway, clock: Clock, fault: Fault, status: int, text: str
@@ -206,6 +208,61 @@ def test_a_check_that_fails_otherwise_is_shown_with_its_reason(
     assert (result.exit_code, set(table(result).values())) == (status, {"no"}), result.stdout
     assert text in result.stdout
     assert clock.slept == []  # no retries
+
+
+@pytest.mark.parametrize(
+    ("echo", "status", "text"),
+    [
+        (None, 3, "App id and key are good: the echo request was accepted."),
+        (404, 1, "rejected. Check WONDER_APP_ID"),
+        (401, 1, "rejected. Check WONDER_APP_ID"),
+    ],
+)
+@pytest.mark.parametrize("check", [Fault(status=401), Fault(status=403), Fault(status=400, body='{"code": "E000002"}')])
+def test_a_rejected_check_questions_the_key_only_if_the_echo_was_not_accepted(
+    gateway: SimulatedGateway, echo: int | None, status: int, text: str, check: Fault
+) -> None:
+    gateway.inject(check, token=VERIFIED)
+    if echo:
+        gateway.inject(Fault(status=echo, times=2, **HTML))
+    result = run(gateway, "doctor", "--token", VERIFIED)
+    assert (result.exit_code, text in result.stdout) == (status, True), result.stdout
+
+
+def test_a_rejected_random_token_does_not_question_the_key_if_the_echo_was_accepted(gateway: SimulatedGateway) -> None:
+    gateway.inject(Fault(status=404, **HTML))
+    gateway.inject(Fault(status=200, body='{"code": 0}'))
+    gateway.inject(Fault(status=403))
+    result = run(gateway, "doctor")
+    assert (result.exit_code, signs(result)) == (3, "✔✔✔✔✔?"), result.stdout
+    assert "unknown: random token: HTTP 403" in result.stdout
+    assert "App id and key are good: the echo request was accepted." in result.stdout
+
+
+PROXY_ERROR = b"HTTP/1.1 %s no entry for svc:Tr0ub\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "shown"),
+    [
+        ("407", "HTTP 407 Proxy Authentication Required: check the user name and the password in its URL"),
+        ("403", "HTTP 403 Forbidden"),
+        ("599", "HTTP 599"),
+    ],
+)
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("arguments", [["doctor"], ["doctor", "--json"]], ids=" ".join)
+def test_a_proxy_that_rejects_the_connection_is_shown_without_its_reason_phrase(
+    gateway: SimulatedGateway, status: str, shown: str, arguments: list[str]
+) -> None:
+    with a_server(responding_once(PROXY_ERROR % status.encode()), None) as port, environment():
+        proxy = f"http://svc:Tr0ub%2F4dor@127.0.0.1:{port}"
+        result = run(gateway, *arguments, WONDER_BASE_URL=f"https://{NOWHERE}", HTTPS_PROXY=proxy)
+    assert result.exit_code == 1
+    assert (
+        f"through the proxy of HTTPS_PROXY, 127.0.0.1:{port}: no response (the proxy returned {shown})" in result.stdout
+    )
+    assert not re.search("svc|Tr0ub|4dor|no entry", result.output)
 
 
 def test_json_has_the_same_findings_for_programs(gateway: SimulatedGateway) -> None:

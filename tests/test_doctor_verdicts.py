@@ -1,5 +1,7 @@
 """What the doctor concludes from a response, and how it shows one: tables, without a server."""
 
+from unittest.mock import patch
+
 import httpx
 import pytest
 from commands import CARD_NUMBER
@@ -12,6 +14,7 @@ from wonder_payment.cli.probes import (
     Trial,
     Verdict,
     best,
+    despite_echo,
     random_token_verdict,
     recommended,
     reply_to,
@@ -123,16 +126,42 @@ def test_the_customers_uuid_is_recommended_if_it_works_and_then_the_fewest_argum
     assert recommended(trials.values()) is (trials[expected] if expected else None)
 
 
+def test_a_proxy_of_the_systems_settings_is_named_so() -> None:
+    with environment(), patch("wonder_payment._http.environment.getproxies", return_value={"https": PROXY}):
+        route = route_to("https://gateway.example", environment_proxy("https://gateway.example"))
+    assert route == "through the proxy of this system, proxy.example:3128"
+
+
+@pytest.mark.parametrize(
+    ("check", "echo", "expected"),
+    [(WRONG, OK, UNKNOWN), (WRONG, UNKNOWN, WRONG), (WRONG, WRONG, WRONG), (OK, OK, OK), (UNKNOWN, WRONG, UNKNOWN)],
+)
+def test_a_check_proves_nothing_against_a_signature_that_the_echo_request_proved(
+    check: Verdict, echo: Verdict, expected: Verdict
+) -> None:
+    assert despite_echo(check, echo) is expected
+
+
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
         ({}, "directly"),
         ({"HTTPS_PROXY": PROXY}, "through the proxy of HTTPS_PROXY, proxy.example:3128"),
         ({"https_proxy": PROXY, "HTTPS_PROXY": "other"}, "through the proxy of https_proxy, proxy.example:3128"),
+        ({"https_proxy": "", "HTTPS_PROXY": PROXY}, "directly"),
+        (
+            {"https_proxy": "", "HTTPS_PROXY": "other", "all_proxy": PROXY},
+            "through the proxy of all_proxy, proxy.example:3128",
+        ),
+        (
+            {"HTTPS_PROXY": PROXY, "ALL_PROXY": PROXY, "NO_PROXY": ""},
+            "through the proxy of HTTPS_PROXY, proxy.example:3128",
+        ),
+        ({"HTTP_PROXY": PROXY, "NO_PROXY": "*"}, "directly"),
         ({"ALL_PROXY": "proxy.example"}, "through the proxy of ALL_PROXY, proxy.example"),
         ({"HTTPS_PROXY": PROXY, "NO_PROXY": "*"}, "directly, because NO_PROXY excludes it from HTTPS_PROXY"),
     ],
-    ids=["none", "credentials", "lower case", "ALL_PROXY", "NO_PROXY"],
+    ids=str,
 )
 def test_the_route_names_the_proxy_and_its_variable(variables: dict[str, str], expected: str) -> None:
     origin = "https://gateway.example"

@@ -181,13 +181,48 @@ def test_an_error_code_in_a_200_is_an_api_error(code: Any, kind: type[APIError])
 
 
 REDIRECT = "HTTP 302. Redirects are not followed, because the signature is for one origin. Check base_url."
+SIGNATURE = "Check the app id, that the vendor has the public half of this private key, and the environment."
+BLOCKED = "The app id may be restricted to other IP addresses, or a firewall may block this one."
+ROUTE = "Check base_url, and whether a proxy or a firewall changes the request."
+PARAMETERS = "If the error is about the token, pass customer_uuid and verify_uuid: the gateway may require both."
+UNKNOWN_TOKEN = (
+    "Check that the token was created in this environment, for this app and this customer. "
+    "Pass customer_uuid if you know it."
+)
+CREDENTIAL = {"code": "E000002", "message": "Invalid Credential Format."}
+CHECK_CREDENTIAL = "Check the app id, and that no proxy changes the Credential header."
+PROXY = (
+    "The proxy rejected its credentials; the gateway did not get the request. Check the user name and the password in "
+    "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY."
+)
 SUMMARIES = [
     (api_error(418), "The gateway returned HTTP 418."),
     (api_error(418, ERROR), "The gateway returned HTTP 418, code E1: Nope."),
-    (api_error(404, {"code": 0}), f"The gateway returned HTTP 404, code 0. {NotFoundError.advice}"),
-    (api_error(404, {"message": "No"}), f"The gateway returned HTTP 404: No. {NotFoundError.advice}"),
-    (api_error(400), f"The gateway returned HTTP 400. {BadRequestError.advice}"),
-    (api_error(403), f"The gateway returned HTTP 403. {AuthenticationError.advice}"),
+    (api_error(404, {"code": 0}), f"The gateway returned HTTP 404, code 0. {UNKNOWN_TOKEN}"),
+    (api_error(404, {"message": "No"}), f"The gateway returned HTTP 404: No. {UNKNOWN_TOKEN}"),
+    *((api_error(status), f"The gateway returned HTTP {status}. {PARAMETERS}") for status in (400, 422)),
+    *(
+        (
+            api_error(status, CREDENTIAL),
+            f"The gateway returned HTTP {status}, code E000002: Invalid Credential Format. {CHECK_CREDENTIAL}",
+        )
+        for status in (200, 400, 401, 422)
+    ),
+    (api_error(401), f"The gateway returned HTTP 401. {SIGNATURE}"),
+    (api_error(403), f"The gateway returned HTTP 403. {SIGNATURE} {BLOCKED}"),
+    *(
+        (api_error(status), f"The gateway returned HTTP {status}. {ROUTE}")
+        for status in (405, 406, 411, 413, 414, 415, 431)
+    ),
+    (api_error(407, HTML), f"A proxy returned HTTP 407. {PROXY}"),
+    (api_error(200, {"code": 407}), "The gateway returned HTTP 200, code 407."),
+    (api_error(200, {"code": 405}), "The gateway returned HTTP 200, code 405."),
+    (api_error(200, {"code": 401}), f"The gateway returned HTTP 200, code 401. {SIGNATURE}"),
+    *((api_error(status), f"The gateway returned HTTP {status}. Retry later.") for status in (408, 425, 500, 599)),
+    (
+        api_error(451),
+        "The gateway returned HTTP 451. Access from this network is blocked for legal reasons. Ask the vendor.",
+    ),
     (api_error(200, envelope(code=429)), "The gateway returned HTTP 200, code 429: success. Send fewer requests."),
     (api_error(429, Retry_After="1.5"), "The gateway returned HTTP 429. Retry after 1.5 s."),
     (api_error(429, Retry_After="0"), "The gateway returned HTTP 429. Retry after 0 s."),

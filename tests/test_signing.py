@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
 from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as new_ec_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPrivateNumbers, RSAPublicNumbers
+from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -21,6 +23,9 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
+from cryptography.x509 import CertificateBuilder, Name, NameAttribute
+from cryptography.x509.oid import NameOID
 from wonder_payment import ConfigurationError
 from wonder_payment.signing import SCHEME, WonderAuth, load_private_key, sign, string_to_sign, verify
 
@@ -204,17 +209,6 @@ def test_an_empty_passphrase_is_no_passphrase(passphrase: str | bytes) -> None:
     load_private_key(pem(key()), passphrase)
 
 
-def test_a_pem_may_have_windows_line_ends_and_whitespace_or_text_around_it() -> None:
-    made = pem(key())
-    for variant in (
-        b"\n\n  " + made + b"\n\n",
-        made.replace(b"\n", b"\r\n"),
-        b"Bag Attributes\n  a: b\n" + made,
-        made + certificate_pem(),
-    ):
-        assert load_private_key(variant).private_numbers() == key().private_numbers()
-
-
 def truncated() -> bytes:
     made = pem(key())
     return made[: len(made) // 2]
@@ -233,6 +227,10 @@ def public_pkcs1_pem() -> bytes:
     return key().public_key().public_bytes(Encoding.PEM, PublicFormat.PKCS1)
 
 
+def public_der() -> bytes:
+    return key().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
 def certificate_pem() -> bytes:
     return public_pem().replace(b"PUBLIC KEY", b"CERTIFICATE")
 
@@ -243,8 +241,18 @@ def unknown_curve_pem() -> bytes:
     return b"-----BEGIN PRIVATE KEY-----\n" + base64.encodebytes(content) + b"-----END PRIVATE KEY-----\n"
 
 
-def der() -> bytes:
-    return key().private_bytes(Encoding.DER, PKCS8, NoEncryption())
+def der(private_key: Any = None) -> bytes:
+    return (private_key or key()).private_bytes(Encoding.DER, PKCS8, NoEncryption())
+
+
+def certificate(encoding: Encoding) -> bytes:
+    name, now = Name([NameAttribute(NameOID.COMMON_NAME, "gateway.example")]), datetime(2026, 1, 1, tzinfo=UTC)
+    builder = CertificateBuilder(name, name, key().public_key(), 1, now, now + timedelta(days=1))
+    return builder.sign(key(), SHA256()).public_bytes(encoding)
+
+
+def pkcs12() -> bytes:
+    return serialize_key_and_certificates(None, key(), None, None, NoEncryption())
 
 
 WRONG_KEYS: dict[str, tuple[Callable[[], Any], Any, str]] = {
@@ -256,31 +264,58 @@ WRONG_KEYS: dict[str, tuple[Callable[[], Any], Any, str]] = {
     "public key": (public_pem, None, "is a public key"),
     "public key, PKCS#1": (public_pkcs1_pem, None, "is a public key"),
     "certificate": (certificate_pem, None, "is a certificate"),
-    "certificate, then the key": (lambda: certificate_pem() + pem(key()), None, "is a certificate"),
     "OpenSSH": (lambda: pem(key(), PrivateFormat.OpenSSH), None, "the OpenSSH format.*ssh-keygen"),
     "OpenSSH, Ed25519": (lambda: pem(Ed25519PrivateKey.generate(), PrivateFormat.OpenSSH), None, "the OpenSSH format"),
-    "DER": (der, None, "is not a PEM"),
-    "the base64 alone": (lambda: b"".join(pem(key()).splitlines()[1:-1]), None, "is not a PEM"),
     "garbage": (lambda: "hunter2hunter2hunter2", None, "is not a PEM"),
     "nothing": (lambda: "", None, "is not a PEM"),
     "nothing, with a passphrase": (lambda: b"", PASSPHRASE, "is not a PEM"),
     "truncated": (truncated, None, "cannot be read: it is damaged"),
-    "truncated, with a passphrase": (truncated, PASSPHRASE, "cannot be read: .* it is damaged"),
+    "truncated, with a passphrase": (truncated, PASSPHRASE, "cannot be read: it is damaged"),
     "a line is missing": (damaged, None, "cannot be read: it is damaged"),
-    "wrong passphrase": (lambda: pem(key(), passphrase="right"), PASSPHRASE, "the passphrase is wrong"),
-    "wrong passphrase, PKCS#1": (lambda: pem(key(), PKCS1, "right"), PASSPHRASE, "the passphrase is wrong"),
+    "wrong passphrase": (lambda: pem(key(), passphrase="right"), PASSPHRASE, "the passphrase, passphrase=, is wrong"),
+    "wrong passphrase, PKCS#1": (
+        lambda: pem(key(), PKCS1, "right"),
+        PASSPHRASE,
+        "the passphrase, passphrase=, is wrong",
+    ),
     "missing passphrase": (
         lambda: pem(key(), passphrase=PASSPHRASE),
         None,
-        "is encrypted: a passphrase is required",
+        "is encrypted: a passphrase is required, passphrase=",
     ),
     "missing passphrase, PKCS#1": (lambda: pem(key(), PKCS1, PASSPHRASE), None, "is encrypted"),
-    "superfluous passphrase": (lambda: pem(key()), PASSPHRASE, "is not encrypted: omit"),
+    "superfluous passphrase": (lambda: pem(key()), PASSPHRASE, "is not encrypted: omit the passphrase, passphrase="),
     "superfluous passphrase, PKCS#1": (lambda: pem(key(), PKCS1), PASSPHRASE, "is not encrypted"),
-    "int key": (lambda: 123456789012, None, "must be a PEM or an RSAPrivateKey, not int"),
-    "no key": (lambda: None, None, "must be a PEM or an RSAPrivateKey, not NoneType"),
+    "EC key, DER": (lambda: der(new_ec_key(SECP256R1())), None, "is EC, not RSA"),
+    "EC key, base64": (lambda: base64.b64encode(der(new_ec_key(SECP256R1()))), None, "is EC, not RSA"),
+    "certificate request": (
+        lambda: public_pem().replace(b"PUBLIC KEY", b"CERTIFICATE REQUEST"),
+        None,
+        "is a certificate",
+    ),
+    "certificate, DER": (lambda: certificate(Encoding.DER), None, "is a certificate"),
+    "certificate, base64": (lambda: base64.b64encode(certificate(Encoding.DER)), None, "is a certificate"),
+    "certificate, base64 of the PEM": (lambda: base64.b64encode(certificate_pem()), None, "is a certificate"),
+    "public key, DER": (public_der, None, "is a public key"),
+    "public key, base64": (lambda: base64.b64encode(public_der()).decode(), None, "is a public key"),
+    "public key, OpenSSH": (
+        lambda: key().public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH),
+        None,
+        "is a public key",
+    ),
+    "PKCS#12": (pkcs12, None, "PKCS#12 format.*openssl pkcs12"),
+    "PKCS#12, with a passphrase": (pkcs12, PASSPHRASE, "PKCS#12 format"),
+    "PKCS#12, base64": (lambda: base64.encodebytes(pkcs12()), None, "PKCS#12 format"),
+    "PuTTY": (lambda: "PuTTY-User-Key-File-3: ssh-rsa\nEncryption: none\n", None, "PuTTY format.*puttygen"),
+    "JWK": (lambda: '{"kty": "RSA", "n": "hunter2hunter2"}', None, "is a JWK"),
+    "XML": (lambda: "<RSAKeyValue><Modulus>hunter2hunter2</Modulus></RSAKeyValue>", None, "is an XML key"),
+    "two keys": (lambda: pem(key()) + pem(vector_key(), PKCS1), None, "has 2 private keys: keep the one"),
+    "another kind of PEM": (lambda: public_pem().replace(b"PUBLIC KEY", b"X509 CRL"), None, "is a PEM of another kind"),
+    "a path": (lambda: "/run/secrets/hunter2hunter2.pem", None, "For a file, use WONDER_PRIVATE_KEY_FILE or a pathlib"),
+    "int key": (lambda: 123456789012, None, "must be a private key: .* not int"),
+    "no key": (lambda: None, None, "must be a private key: .* not NoneType"),
     "bytearray key": (lambda: bytearray(pem(key())), None, "not bytearray"),
-    "EC key, loaded": (lambda: new_ec_key(SECP256R1()), None, "must be a PEM or an RSAPrivateKey, not EC"),
+    "EC key, loaded": (lambda: new_ec_key(SECP256R1()), None, "must be a private key: .* not EC"),
     "loaded public key": (lambda: key().public_key(), None, "not RSAPublicKey"),
     "int passphrase": (
         lambda: pem(key(), passphrase="123456789012"),

@@ -5,6 +5,7 @@ import math
 import socket
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -17,9 +18,11 @@ from wonder_payment import (
     BadRequestError,
     NetworkError,
     NotFoundError,
+    PollPolicy,
     RequestTimeoutError,
     RetryPolicy,
     ServerError,
+    StillPendingError,
     WonderError,
     check_token,
 )
@@ -121,7 +124,7 @@ def test_a_verify_uuid_is_optional_and_must_be_a_uuid(verify_uuid: object, expec
         ({"customer": "1B9D6BCD-bbfd-4b2d-9b5d-ab8dfbbd4bed"}, (200, 0)),
         ({"customer": "UUID"}, (400, "SIM_CUSTOMER")),
         ({"customer": "1b9d6bcdbbfd4b2d9b5dab8dfbbd4bed"}, (400, "SIM_CUSTOMER")),
-        ({"x_request_id": ""}, (200, 0)),
+        *(({"x_request_id": value}, (200, 0)) for value in ("", "a b", "x" * 300, TOKEN, TOKEN.upper())),
         ({"x_request_id": "req_1b9d6bcd"}, (200, 0)),  # as the vendor's PHP SDK sends it
         ({"x_i18n_lang": "zh-HK"}, (200, 0)),
         ({"x_i18n_lang": ""}, (400, "SIM_LANGUAGE")),
@@ -279,6 +282,47 @@ def test_reset_drops_open_connections_with_their_requests(gateway: SimulatedGate
         except ConnectionError:
             received = b""
     assert (received, gateway.requests) == (b"", [])
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Fault(delay=math.inf), Fault(drip=60), Fault(drip=60, drip_headers=True)],
+    ids=["delay", "body", "headers"],
+)
+def test_a_request_that_was_given_up_does_not_take_a_fault_after_a_reset(
+    gateway: SimulatedGateway, fault: Fault
+) -> None:
+    request = f"POST {CHECK} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n\r\n{{}}".encode()
+    address = ("127.0.0.1", int(gateway.base_url.rpartition(":")[2]))
+    gateway.inject(fault)
+    for _ in range(20):
+        with socket.create_connection(address, timeout=30) as connection:
+            connection.sendall(request * 3)  # the second one waits for the response to the first one
+    gateway.reset()
+    gateway.inject(Fault(status=422))
+    with gateway.client(retry=NEVER) as wonder, pytest.raises(BadRequestError):
+        wonder.check_token(VERIFIED)
+    assert [request.status for request in gateway.requests] == [422]
+
+
+def test_several_threads_may_reset_a_simulator_at_once(gateway: SimulatedGateway) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(lambda _: gateway.reset(), range(80))) == [None] * 80
+
+
+def test_a_wait_goes_on_after_a_reset(gateway: SimulatedGateway) -> None:
+    with gateway.client() as wonder:
+        polls = list[object]()
+
+        def on_poll(token: object) -> None:
+            polls.append(token)
+            gateway.reset()
+
+        poll = PollPolicy(interval_initial=0.01, interval_max=0.01)
+        token = next(test.token for test in TEST_TOKENS if test.make().states[0] == "pending")
+        with pytest.raises(StillPendingError):
+            wonder.wait_for_token(token, timeout=0.5, poll=poll, on_poll=on_poll)
+    assert len(polls) > 1
 
 
 def test_a_client_survives_a_reset(gateway: SimulatedGateway) -> None:

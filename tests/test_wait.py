@@ -89,7 +89,8 @@ def test_a_wait_that_ends_in_a_failure_has_it_as_its_cause(play: Player, failure
     error = failed(failure)
     with pytest.raises(StillPendingError) as caught:
         play(poll(timeout=5.0), PENDING, error)
-    assert (caught.value.__cause__, caught.value.request_id) == (error, f"request {len(play.began)}")
+    assert (caught.value.last_error, caught.value.__cause__) == (error, error)
+    assert caught.value.request_id == f"request {len(play.began)}"
     assert (caught.value.token, sum(play.sleeps)) == (PENDING, 4.75)
 
 
@@ -110,14 +111,14 @@ def test_a_final_poll_cut_short_by_the_deadline_leaves_the_failure_before_it(pla
     error = failed(503)
     with pytest.raises(StillPendingError) as caught:
         play(poll(timeout=5.0), error, HANGS)
-    assert (caught.value.__cause__, caught.value.request_id) == (error, "request 1")
+    assert (caught.value.last_error, caught.value.__cause__, caught.value.request_id) == (error, error, "request 1")
     assert (caught.value.attempts, caught.value.polls, play.now) == (2, 2, 5.0)
 
 
 def test_a_failure_before_a_successful_poll_is_not_the_cause(play: Player) -> None:
     with pytest.raises(StillPendingError) as caught:
         play(poll(timeout=5.0), failed(500), PENDING)
-    assert caught.value.__cause__ is None
+    assert (caught.value.last_error, caught.value.__cause__) == (None, None)
 
 
 @pytest.mark.parametrize(("retry_after", "slept"), [("0.1", 1.0), ("7", 7.0), ("3600", 59.75)])

@@ -34,6 +34,7 @@ from wonder_payment.config import (
     checked_origin,
     checked_transport,
     checked_uuid,
+    described,
     origin_of,
     resolved_origin,
 )
@@ -188,8 +189,8 @@ def test_the_methods_of_both_clients_check_their_arguments_before_they_send(
 @for_both_clients
 @pytest.mark.parametrize("argument", ["app_id", "private_key", "environment", "base_url", "language", "passphrase"])
 def test_an_override_of_from_env_is_checked_like_the_argument(kind: Kind, argument: str) -> None:
-    environ = {"WONDER_APP_ID": "app", "WONDER_PRIVATE_KEY": pem(PASSPHRASE), "WONDER_ENVIRONMENT": "sandbox"}
-    with pytest.raises(ConfigurationError, match=argument.replace("private_key", "private key")):
+    environ = {"WONDER_APP_ID": "app", "WONDER_PRIVATE_KEY": pem(), "WONDER_ENVIRONMENT": "sandbox"}
+    with pytest.raises(ConfigurationError, match=f"^{argument}="):
         kind.from_env(environ, **{argument: OBJECTS["whose methods raise"]})
 
 
@@ -294,7 +295,7 @@ def test_anything_is_good_or_an_error(argument: str, value: Any) -> None:
         return
     name = "private key" if argument == "passphrase" and not value and value is not False else argument
     message = rejection("" if argument == "passphrase" else name, CHECKS[argument], value)
-    if isinstance(value, str) and len(value) > 7:
+    if isinstance(value, str) and len(value) > 7 and described(value) != str.__repr__(value):
         assert str.__str__(value) not in message
 
 

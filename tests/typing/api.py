@@ -77,13 +77,13 @@ def settings(pem: str, key: RSAPrivateKey) -> None:
     AsyncWonderClient("app", pem, environment="sandbox", transport=httpx.AsyncHTTPTransport())
     AsyncWonderClient("app", pem, environment="sandbox", transport="aiohttp")
     AsyncWonderClient.from_env({"WONDER_APP_ID": "app"}, timeout=2.0)
-    WonderClient("app", pem)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    WonderClient("app")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     WonderClient.from_env(nonsense=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     WonderClient("app", pem, environment="sandbox", transport="aiohttp")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def count(error: WonderError, delay: float) -> None:
-    assert_type((error.attempts, delay), tuple[int, float])
+    assert_type((error.attempts, delay), tuple[int | None, float])
 
 
 def clients(wonder: WonderClient, token: str | UUID, tokens: list[str]) -> None:
@@ -160,14 +160,15 @@ def results(token: PaymentToken, card: Card, result: CheckResult) -> None:
 
 def errors(error: WonderError, api_error: APIError, still_pending: StillPendingError) -> None:
     assert_type(error.request_id, str | None)
-    assert_type(error.attempts, int)
-    assert_type(api_error.status_code, int)
+    assert_type(error.attempts, int | None)
+    assert_type(api_error.status_code, int | None)
     assert_type(api_error.code, str | float | None)
     assert_type(api_error.message, str | None)
     assert_type(api_error.retry_after, float | None)
     assert_type(still_pending.token, PaymentToken | None)
-    assert_type(still_pending.elapsed, float)
-    assert_type(still_pending.polls, int)
+    assert_type(still_pending.last_error, WonderError | None)
+    assert_type(still_pending.elapsed, float | None)
+    assert_type(still_pending.polls, int | None)
 
 
 def caught(wonder: WonderClient, token: str) -> None:
@@ -176,7 +177,7 @@ def caught(wonder: WonderClient, token: str) -> None:
     except RateLimitError as error:
         assert_type(error.retry_after, float | None)
     except (BadRequestError, AuthenticationError, NotFoundError, ServerError) as error:
-        assert_type(error.status_code, int)
+        assert_type(error.status_code, int | None)
     except (ConfigurationError, InvalidResponseError, RequestTimeoutError) as error:
         assert_type(error.request_id, str | None)
 

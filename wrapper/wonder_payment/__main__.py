@@ -22,7 +22,8 @@ def main() -> None:
         sys.exit(f"wonder-payment: {error}. Install the extra: pip install 'wonder-payment[{extra}]'")
     except OSError as error:
         # Python flushes stdout again at exit, which would fail a second time.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if sys.stdout:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(f"wonder-payment: {error}")
 
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Generic, NoReturn, Self, TypeVar, Unpack
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -9,11 +10,13 @@ from wonder_payment_client.models import CheckPaymentTokenRequest, Language, Pay
 
 from . import config
 from ._flow import OnPoll, Policy, Steps, wait
+from ._keys import loaded_key
 from ._redact import clears_locals
+from ._variables import key_variable, settings_from
 from .errors import ConfigurationError, WonderError
 from .models import PaymentToken, TokenReference
 from .retry import PollPolicy, RetryPolicy, number
-from .signing import WonderAuth, load_private_key
+from .signing import WonderAuth
 
 TransportT = TypeVar("TransportT")
 
@@ -25,9 +28,9 @@ class BaseClient(Generic[TransportT]):
     def __init__(
         self,
         app_id: str,
-        private_key: str | bytes | RSAPrivateKey,
+        private_key: str | bytes | Path | RSAPrivateKey,
         *,
-        environment: config.Environment | str | None,
+        environment: config.Environment | str | None = None,
         base_url: str | None = None,
         passphrase: str | bytes | None = None,
         language: str | None = None,
@@ -36,15 +39,15 @@ class BaseClient(Generic[TransportT]):
         on_retry: Callable[[WonderError, float], object] | None = None,
         transport: TransportT | None = None,
     ) -> None:
-        number("timeout", timeout, above=True)
+        number("timeout=", timeout, above=True)
         if not isinstance(retry, RetryPolicy):
-            raise ConfigurationError("retry must be a RetryPolicy; RetryPolicy.never() turns retries off.")
-        config.check_callback("on_retry", on_retry)
+            raise ConfigurationError("retry= must be a RetryPolicy; RetryPolicy.never() turns retries off.", attempts=0)
+        config.check_callback("on_retry=", on_retry)
         self._app_id = config.checked_app_id(app_id)
         self._origin = config.resolved_origin(environment, base_url)
         self._language = config.checked_language(language)
         self._policy = Policy(retry, timeout, on_retry)
-        self._auth = WonderAuth(self._app_id, load_private_key(private_key, passphrase), origin=self._origin)
+        self._auth = WonderAuth(self._app_id, loaded_key(private_key, passphrase), origin=self._origin)
         self._open(transport)
 
     def _open(self, transport: TransportT | None) -> None:
@@ -56,17 +59,25 @@ class BaseClient(Generic[TransportT]):
         r"""Return a client with its settings from environment variables.
 
         ``WONDER_APP_ID``; ``WONDER_PRIVATE_KEY`` (a PEM, in which a literal ``\n`` is a line break) or
-        ``WONDER_PRIVATE_KEY_FILE``; ``WONDER_PRIVATE_KEY_PASSPHRASE`` if it is encrypted; ``WONDER_ENVIRONMENT``
-        (``sandbox`` or ``production``) or ``WONDER_BASE_URL``; ``WONDER_LANGUAGE`` (optional).
+        ``WONDER_PRIVATE_KEY_FILE``, in any form that `load_private_key` takes; ``WONDER_PRIVATE_KEY_PASSPHRASE`` if it
+        is encrypted; ``WONDER_ENVIRONMENT`` (``sandbox`` or ``production``) or ``WONDER_BASE_URL``;
+        ``WONDER_LANGUAGE`` (optional).
 
         Args:
             environ: The variables; the process's own by default.
             overrides: Arguments of the client, each instead of its variable.
 
         Raises:
+            TypeError: An override is not an argument of the client.
             ConfigurationError: A setting is missing or wrong. All missing settings are reported at once.
         """
-        return cls(**config.settings_from(environ, overrides))
+        settings = settings_from(environ, overrides)
+        if "private_key" not in overrides:
+            # Loaded here, so that a message names the variables.
+            key, passphrase = settings["private_key"], settings.pop("passphrase")
+            source = "passphrase=" if "passphrase" in overrides else "WONDER_PRIVATE_KEY_PASSPHRASE"
+            settings["private_key"] = loaded_key(key, passphrase, names=(key_variable(key), source))
+        return cls(**settings)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(app_id={self._app_id!r}, base_url={self._origin!r})"

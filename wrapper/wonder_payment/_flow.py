@@ -180,8 +180,9 @@ def wait(policy: Policy, *, timeout: float, poll: PollPolicy, on_poll: OnPoll | 
     made_polls = "1 poll" if polls == 1 else f"{polls} polls"
     state = f"the last state was {redact(token.state)}" if token else "no poll succeeded"
     text = f"Timed out after {elapsed:.1f} s and {made_polls} while 3-D Secure was pending; {state}. Wait again later."
+    request_id = outcome.result.request_id
     raise StillPendingError(
-        text, token=token, elapsed=elapsed, polls=polls, attempts=made, request_id=outcome.result.request_id
+        text, token=token, last_error=error, elapsed=elapsed, polls=polls, attempts=made, request_id=request_id
     ) from error
 
 

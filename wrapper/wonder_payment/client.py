@@ -47,8 +47,8 @@ class WonderClient(BaseClient[httpx.BaseTransport]):
 
     Args:
         app_id: The app id that the vendor gave you for your public key.
-        private_key: Your RSA private key: a PEM (PKCS#1 or PKCS#8) as text or bytes, or the key object itself.
-        environment: ``"sandbox"`` or ``"production"``; there is no default. None only together with ``base_url``.
+        private_key: Your RSA private key: text or bytes (PEM, DER), a `pathlib.Path` of its file, or the key object.
+        environment: ``"sandbox"`` or ``"production"``. There is no default; leave it out only if you pass ``base_url``.
         base_url: Scheme, host and optional port to use instead; https, or http on a loopback host.
         passphrase: The passphrase of an encrypted PEM.
         language: The language of the gateway's error messages: ``en``, ``zh-HK`` or ``zh-CN``.

@@ -1,8 +1,8 @@
-"""Settings: arguments and environment variables become checked values. Nothing is guessed, and nothing is sent."""
+"""Arguments become checked values. Nothing is guessed, and nothing is sent."""
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from enum import StrEnum
 from inspect import iscoroutinefunction
 from pathlib import Path
@@ -12,6 +12,7 @@ from uuid import UUID
 import httpx
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+from ._redact import redact
 from .errors import ConfigurationError, InvalidTokenError, WonderError
 from .retry import PollPolicy, RetryPolicy, number
 
@@ -26,6 +27,11 @@ _APP_ID = re.compile(r"[!-.0-~]+")
 _ORIGIN = re.compile(r"[a-z]+://(\[[^\]/?#@%]+\]|[^/?#@%:\\\s\0-\x1f]+)(:[0-9]{1,5})?/?", re.IGNORECASE)
 
 _HOST = re.compile(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.?")
+
+# What a message may quote: words and URLs, without digits that a passphrase may have, and without credentials.
+_QUOTABLE = re.compile(
+    r"[A-Za-z_. /-]{0,24}|[a-z]+://[\w.-]{1,60}(:\d{0,5})?(/[\w./-]{0,60})?", re.ASCII | re.IGNORECASE
+)
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -42,11 +48,14 @@ class Environment(StrEnum):
         return "https://gateway-stg.wonder.today" if self is Environment.SANDBOX else "https://gateway.wonder.today"
 
 
+_ENVIRONMENTS = " or ".join(Environment)
+
+
 class Settings(TypedDict, total=False):
     """The keyword arguments of `from_env`: those of the clients, each in place of its variable."""
 
     app_id: str
-    private_key: str | bytes | RSAPrivateKey
+    private_key: str | bytes | Path | RSAPrivateKey
     environment: Environment | str | None
     base_url: str | None
     passphrase: str | bytes | None
@@ -65,6 +74,19 @@ def plain_text(value: object) -> str | None:
     return str.__str__(cast("str", value)) if issubclass(type(value), str) else None
 
 
+def unquoted(text: str) -> str:
+    """Return a text without the whitespace, byte order mark and quotes around it, which files and stores add."""
+    return text.strip(" \t\r\n\ufeff\"'")
+
+
+def described(value: object) -> str:
+    """Return what a message may say of a wrong value: quoted if it cannot be a secret, or else its type or length."""
+    text = plain_text(value)
+    if text is None:
+        return type(value).__name__
+    return repr(text) if _QUOTABLE.fullmatch(text) and redact(text) == text.strip() else f"a text of length {len(text)}"
+
+
 def checked_uuid(name: str, value: object) -> UUID:
     """Return the UUID, if it has the usual form: five groups of hexadecimal digits.
 
@@ -77,7 +99,7 @@ def checked_uuid(name: str, value: object) -> UUID:
     if text is not None and _UUID.fullmatch(text):
         return UUID(text)
     what = type(value).__name__ if text is None else f"text of length {len(text)}"
-    raise InvalidTokenError(f"{name} must be a UUID, 8-4-4-4-12 hexadecimal digits, and not {what}.")
+    raise InvalidTokenError(f"{name} must be a UUID, 8-4-4-4-12 hexadecimal digits, and not {what}.", attempts=0)
 
 
 def checked_customer(customer_uuid: object) -> str | None:
@@ -91,19 +113,24 @@ def checked_customer(customer_uuid: object) -> str | None:
     return str(checked_uuid("customer_uuid", customer_uuid))
 
 
-def checked_app_id(app_id: object) -> str:
-    """Return the app id, if the Credential header can hold it.
+def checked_app_id(app_id: object, name: str = "app_id=") -> str:
+    """Return the app id without whitespace and quotes around it, if the Credential header can hold it.
+
+    Args:
+        app_id: The app id.
+        name: Where it came from, for the message; so in the functions below.
 
     Raises:
-        ConfigurationError: It cannot.
+        ConfigurationError: The header cannot hold it.
     """
-    text = plain_text(app_id)
-    if text is None or not _APP_ID.fullmatch(text):
-        raise ConfigurationError("app_id must be visible ASCII characters without a slash: what the vendor gave you.")
+    text = unquoted(plain_text(app_id) or "")
+    if not _APP_ID.fullmatch(text):
+        required = "must be visible ASCII characters without a slash: what the vendor gave you"
+        raise ConfigurationError(f"{name} {required}, not {described(app_id)}.", attempts=0)
     return text
 
 
-def checked_language(language: object) -> str | None:
+def checked_language(language: object, name: str = "language=") -> str | None:
     """Return the language, if the gateway supports it.
 
     Raises:
@@ -111,7 +138,9 @@ def checked_language(language: object) -> str | None:
     """
     text = plain_text(language)
     if language is not None and text not in LANGUAGES:
-        raise ConfigurationError(f"language must be one of {', '.join(LANGUAGES)}, or None.")
+        raise ConfigurationError(
+            f"{name} must be one of {', '.join(LANGUAGES)}, not {described(language)}.", attempts=0
+        )
     return text
 
 
@@ -123,7 +152,7 @@ def check_callback(name: str, callback: object) -> None:
     """
     is_async = iscoroutinefunction(callback) or iscoroutinefunction(type(callback).__call__)
     if callback is not None and (is_async or not callable(callback)):
-        raise ConfigurationError(f"{name} must be a plain function: nothing would await an async one.")
+        raise ConfigurationError(f"{name} must be a plain function: nothing would await an async one.", attempts=0)
 
 
 def checked_transport(transport: Any, kind: type, *names: str) -> Any:
@@ -135,7 +164,7 @@ def checked_transport(transport: Any, kind: type, *names: str) -> Any:
     if transport is None or isinstance(transport, kind) or plain_text(transport) in names:
         return transport
     expected = ", ".join([f"an httpx.{kind.__name__}", *map(repr, names)])
-    raise ConfigurationError(f"transport must be {expected}, or None.")
+    raise ConfigurationError(f"transport= must be {expected}, or None, not {described(transport)}.", attempts=0)
 
 
 def check_wait(timeout: object, poll: object, on_poll: object) -> None:
@@ -146,7 +175,7 @@ def check_wait(timeout: object, poll: object, on_poll: object) -> None:
     """
     number("timeout", timeout, above=True)
     if not isinstance(poll, PollPolicy):
-        raise ConfigurationError("poll must be a PollPolicy.")
+        raise ConfigurationError("poll must be a PollPolicy.", attempts=0)
     check_callback("on_poll", on_poll)
 
 
@@ -157,7 +186,7 @@ def check_batch(tokens: object, kinds: Any, concurrency: object) -> None:
         ConfigurationError: ``tokens`` is no iterable of these kinds, or one token; or ``concurrency`` is out of bounds.
     """
     if isinstance(tokens, str | bytes) or not isinstance(tokens, kinds):
-        raise ConfigurationError("tokens must be an iterable of tokens, and not one token.")
+        raise ConfigurationError("tokens must be an iterable of tokens, and not one token.", attempts=0)
     number("concurrency", concurrency, minimum=1, maximum=10_000, whole=True)
 
 
@@ -172,33 +201,55 @@ def resolved_origin(environment: object, base_url: object) -> str:
         ConfigurationError: There is neither; or the URL is not https although its host is not loopback, or it has more
             than scheme, host and port.
     """
-    known = [choice for choice in Environment if choice == plain_text(environment)]
-    if not known and (environment is not None or base_url is None):
-        raise ConfigurationError(f"environment must be {' or '.join(Environment)}: there is no default.")
-    return checked_origin(known[0].base_url if base_url is None else base_url)
+    known = None if environment is None else checked_environment(environment)
+    if base_url is not None:
+        return checked_origin(base_url)
+    if known is None:
+        raise ConfigurationError(
+            f"environment= must be {_ENVIRONMENTS}, or pass base_url=: there is no default.", attempts=0
+        )
+    return known.base_url
 
 
-def checked_origin(base_url: object) -> str:
+def checked_environment(environment: object, name: str = "environment=") -> Environment:
+    """Return the environment of this value.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    for choice in Environment:
+        if choice == plain_text(environment):
+            return choice
+    raise ConfigurationError(f"{name} must be {_ENVIRONMENTS}, not {described(environment)}.", attempts=0)
+
+
+def checked_origin(base_url: object, name: str = "base_url=") -> str:
     """Return the scheme, host and port of a URL, if it has nothing else and is https or on a loopback host.
 
     Raises:
         ConfigurationError: It is anything else.
     """
     text = str(base_url) if type(base_url) is httpx.URL else plain_text(base_url)
+    given = described(base_url if text is None else text)
     if text is None or not _ORIGIN.fullmatch(text):
         # A path would be signed, and the proxy that strips it would break the signature.
-        raise ConfigurationError("base_url must be a scheme, a host and an optional port, and nothing else.")
+        raise ConfigurationError(
+            f"{name} must be a scheme, a host and an optional port, and nothing else, not {given}.", attempts=0
+        )
     try:
         url = httpx.URL(text)
         host = url.host  # decodes Punycode, and fails if it is malformed
         if not _HOST.fullmatch(url.raw_host.decode("ascii")):
             ipaddress.ip_address(host)
     except (httpx.InvalidURL, ValueError):
-        raise ConfigurationError("base_url is not a URL: its host is neither a name nor an address.") from None
+        required = "must have a host that is a name or an address"
+        raise ConfigurationError(f"{name} {required}, not {given}.", attempts=0) from None
     if url.port is not None and not 0 < url.port < 2**16:
-        raise ConfigurationError("base_url must have a port from 1 to 65535.")
+        raise ConfigurationError(f"{name} must have a port from 1 to 65535, not {given}.", attempts=0)
     if not (url.scheme == "https" or (url.scheme == "http" and is_loopback(host))):
-        raise ConfigurationError("base_url must be https; plain http is for a loopback host only.")
+        raise ConfigurationError(
+            f"{name} must be https, not {given}; plain http is for a loopback host only.", attempts=0
+        )
     return origin_of(url)
 
 
@@ -214,50 +265,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def settings_from(environ: Mapping[str, str], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keyword arguments of a client, from environment variables and their overrides.
-
-    An empty variable counts as missing. An override replaces its variable; ``private_key`` also replaces the variable
-    of the passphrase.
-
-    Raises:
-        ConfigurationError: Settings are missing (all are named), two variables contradict each other, or the key file
-            cannot be read.
-    """
-
-    def variable(name: str) -> str | None:
-        return environ.get(f"WONDER_{name.upper()}") or None
-
-    def is_set(name: str) -> bool:
-        return settings[name] is not None and plain_text(settings[name]) != ""
-
-    settings: dict[str, Any] = {name: variable(name) for name in ("app_id", "environment", "base_url", "language")}
-    pem = file = None
-    if "private_key" not in overrides:
-        pem, file = variable("private_key"), variable("private_key_file")
-        settings |= {"private_key": pem or file, "passphrase": variable("private_key_passphrase")}
-    settings |= overrides
-    required = {
-        "WONDER_APP_ID": is_set("app_id"),
-        "WONDER_PRIVATE_KEY (or WONDER_PRIVATE_KEY_FILE)": is_set("private_key"),
-        "WONDER_PRIVATE_KEY or WONDER_PRIVATE_KEY_FILE, not both": not (pem and file),
-        "WONDER_ENVIRONMENT (sandbox or production)": is_set("environment") or is_set("base_url"),
-    }
-    if not all(required.values()):
-        missing = ", ".join(name for name, is_there in required.items() if not is_there)
-        raise ConfigurationError(f"Set {missing} in the environment.")
-    if pem:
-        settings["private_key"] = pem.replace("\\n", "\n")  # many secret stores cannot hold line breaks
-    elif file:
-        settings["private_key"] = _content_of(Path(file))
-    return settings
-
-
-def _content_of(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a path"
-    raise ConfigurationError(f"WONDER_PRIVATE_KEY_FILE cannot be read: {reason}.")

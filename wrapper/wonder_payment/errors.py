@@ -29,27 +29,33 @@ from .models import PaymentToken
 class WonderError(Exception):
     """The base class of this package's exceptions.
 
+    An error that you raise yourself needs no arguments. ``args`` has the message alone: an error that a task queue
+    rebuilds from it has no other attribute, and each of them is then None.
+
     Attributes:
-        request_id: The X-Request-ID of the last HTTP request, if one was made. The vendor's support asks for it.
-        attempts: How many attempts were made; 0 if nothing was sent.
-        is_transient: Whether the same call may succeed later. Transient errors were retried as `RetryPolicy` says.
+        request_id: The X-Request-ID of the last HTTP request; None if there was none, or it is not known. The vendor's
+            support asks for it.
+        attempts: How many attempts were made; 0 if nothing was sent, None if it is not known.
+        is_transient: Whether the same call may succeed later. Failed attempts with such an error were retried as
+            `RetryPolicy` says.
     """
 
     request_id: str | None = None
-    attempts: int = 0
+    attempts: int | None = None
     is_transient: bool = False
 
-    def __init__(self, summary: str, /, **attributes: Any) -> None:
+    def __init__(self, summary: str = "No details are known.", /, **attributes: Any) -> None:
         """Take a summary that says what happened and what to do; the attributes are those of the class."""
         super().__init__(summary)
         self.__dict__.update(attributes)
 
     def __str__(self) -> str:
-        """Append what the vendor's support asks for to the message."""
-        if not self.attempts:
-            return f"{self.args[0]} (nothing was sent)"
-        made = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
-        return f"{self.args[0]} (request id {self.request_id}, {made})"
+        """Append what the vendor's support asks for to the message, as far as it is known."""
+        known = [f"request id {self.request_id}"] if self.request_id else []
+        if self.attempts is not None:
+            made = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
+            known.append(made if self.attempts else "nothing was sent")
+        return f"{self.args[0]} ({', '.join(known)})" if known else str(self.args[0])
 
 
 class ConfigurationError(WonderError):
@@ -74,52 +80,40 @@ class APIError(WonderError):
     """The gateway returned an error.
 
     Attributes:
-        status_code: The HTTP status; below 300 if the error was in the body of a good status.
+        status_code: The HTTP status; below 300 if the error was in the body of a good status. None if not known.
         code: The error code in the body, if there was one: a string such as ``E000002``, or a number.
         message: The error message in the body, if there was one, with everything cut out that could be a secret.
         retry_after: Seconds after which to retry, if the gateway said so (``Retry-After``).
     """
 
-    status_code: int
+    status_code: int | None = None
     code: str | float | None = None
     message: str | None = None
     retry_after: float | None = None
-    advice = ""
 
 
 class BadRequestError(APIError):
     """400 or 422: the gateway rejected the parameters. The same call will fail again."""
 
-    advice = "Check the token. Pass customer_uuid and verify_uuid if you know them: the gateway may require both."
-
 
 class AuthenticationError(APIError):
     """401 or 403: the gateway rejected the signature or the app. The same call will fail again."""
 
-    advice = "Check the app id, that the vendor has the public half of this private key, and the environment."
-
 
 class NotFoundError(APIError):
     """404: the gateway does not know this token or customer."""
-
-    advice = (
-        "Check that the token was created in this environment, for this app and this customer. "
-        "Pass customer_uuid if you know it."
-    )
 
 
 class RateLimitError(APIError):
     """429: too many requests. ``retry_after`` has the seconds to wait, if the gateway said so."""
 
     is_transient = True
-    advice = "Send fewer requests."
 
 
 class ServerError(APIError):
     """500 and above: the gateway, or a proxy in front of it, failed. Retry later."""
 
     is_transient = True
-    advice = "Retry later."
 
 
 class InvalidResponseError(WonderError):
@@ -129,20 +123,19 @@ class InvalidResponseError(WonderError):
 class InvalidSignatureError(WonderError):
     """A signed request of the vendor, such as a webhook, failed verification; the message says why. Do not trust it."""
 
-    def __str__(self) -> str:
-        """Return the message alone: it is about a request that came in."""
-        return str(self.args[0])
-
 
 class StillPendingError(WonderError):
-    """A wait timed out while 3-D Secure was still pending. If the last poll failed, its error is the cause.
+    """A wait timed out while 3-D Secure was still pending. The same wait may succeed later.
 
     Attributes:
         token: The last result; None if no poll succeeded.
+        last_error: The error of the last poll, which is also the cause; None if the last poll succeeded.
         elapsed: Seconds waited.
         polls: How many polls were made; ``attempts`` also counts their retries.
     """
 
-    token: PaymentToken | None
-    elapsed: float
-    polls: int
+    is_transient = True
+    token: PaymentToken | None = None
+    last_error: WonderError | None = None
+    elapsed: float | None = None
+    polls: int | None = None

@@ -19,18 +19,18 @@ import time
 import uuid
 from collections.abc import Generator, Mapping
 from datetime import UTC, datetime
-from typing import cast
+from pathlib import Path
 
 import httpx
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from ._http.response import CLOCK_TOLERANCE, clock_difference
+from ._keys import loaded_key
 from ._redact import clears_locals
-from .config import checked_app_id, checked_origin, origin_of, plain_text
+from .config import checked_app_id, checked_origin, origin_of
 from .errors import ConfigurationError, InvalidSignatureError
 
 __all__ = ["SCHEME", "WonderAuth", "load_private_key", "sign", "string_to_sign", "verify", "verify_request"]
@@ -42,12 +42,6 @@ SCHEME = "Wonder-RSA-SHA256"
 _TIME_FORMAT = "%Y%m%d%H%M%S"
 
 _REJECTED = frozenset({401, 403})
-
-_OTHER_LABELS = {
-    b"PUBLIC KEY-----": "is a public key: use its private half",
-    b"CERTIFICATE-----": "is a certificate: use its private key",
-    b"OPENSSH PRIVATE KEY-----": "is in the OpenSSH format: convert it with `ssh-keygen -p -m PEM`",
-}
 
 
 def string_to_sign(credential: str, nonce: str, method: str, uri: str, body: bytes | None) -> str:
@@ -121,7 +115,9 @@ def verify_request(
         InvalidSignatureError: A header is missing or malformed, the time is off, or the signature does not match.
     """
     if not isinstance(public_key, RSAPublicKey):
-        raise ConfigurationError("public_key must be an RSAPublicKey: load the PEM with load_pem_public_key().")
+        raise ConfigurationError(
+            "public_key must be an RSAPublicKey: load the PEM with load_pem_public_key().", attempts=0
+        )
     given = {name.lower(): value for name, value in headers.items()}
     credential, nonce, signature = (given.get(name, "") for name in ("credential", "nonce", "signature"))
     parts = re.fullmatch(rf"[!-.0-~]+/([0-9]{{14}})/{SCHEME}", credential)
@@ -140,54 +136,23 @@ def verify_request(
 
 
 @clears_locals
-def load_private_key(key: str | bytes | RSAPrivateKey, passphrase: str | bytes | None = None) -> RSAPrivateKey:
-    """Return the RSA private key in a PEM.
+def load_private_key(key: str | bytes | Path | RSAPrivateKey, passphrase: str | bytes | None = None) -> RSAPrivateKey:
+    r"""Return the RSA private key.
 
     Parsing and checking a key takes some 40 ms: do it once.
 
     Args:
-        key: A PEM, PKCS#1 or PKCS#8, encrypted or not; or the key itself, which is returned as it is.
-        passphrase: The passphrase of an encrypted PEM; None if it is not encrypted.
+        key: PKCS#1 or PKCS#8, encrypted or not, as PEM, DER or the base64 of either, in text or bytes; a `pathlib.Path`
+            of a file with one of them; or the key itself, which is returned as it is. A PEM may be on one line, have
+            a literal ``\n`` for each line break, be in quotes, or have other text and certificates around it. A text
+            is never a path.
+        passphrase: The passphrase of an encrypted key; None if it is not encrypted. If it does not fit, it is tried
+            again without a line break at its end, and without whitespace and quotes around it.
 
     Raises:
         ConfigurationError: It is anything else. The message says what is wrong and quotes nothing of the key.
     """
-    pem, password = _bytes(key), _bytes(passphrase)
-    if passphrase is not None and password is None:
-        raise ConfigurationError(f"The passphrase must be text or bytes, not {type(passphrase).__name__}.")
-    if issubclass(type(key), RSAPrivateKey):
-        return cast("RSAPrivateKey", key)
-    if pem is None:
-        raise ConfigurationError(f"The private key must be a PEM or an RSAPrivateKey, not {type(key).__name__}.")
-    loaded = _loaded(pem, password)
-    if isinstance(loaded, RSAPrivateKey):
-        return loaded
-    command = "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048"
-    raise ConfigurationError(f"The private key {loaded}. Expected an RSA private key. Create one with `{command}`.")
-
-
-def _bytes(value: object) -> bytes | None:
-    text = plain_text(value)
-    if text is not None:
-        return text.encode(errors="replace")
-    return cast("bytes", value) if issubclass(type(value), bytes) else None
-
-
-def _loaded(pem: bytes, password: bytes | None) -> RSAPrivateKey | str:
-    """Return the key, or what is wrong with it: an error of the library may quote its input."""
-    if b"-----BEGIN " not in pem:
-        return "is not a PEM: the line `-----BEGIN … PRIVATE KEY-----` is missing"
-    first_line = pem.split(b"-----BEGIN ", 1)[1].split(b"\n", 1)[0]
-    for label, problem in _OTHER_LABELS.items():
-        if label in first_line:
-            return problem
-    try:
-        key = load_pem_private_key(pem.strip(), password or None)
-    except TypeError:
-        return "is not encrypted: omit the passphrase" if password else "is encrypted: a passphrase is required"
-    except (ValueError, UnsupportedAlgorithm):
-        return "cannot be read: " + ("the passphrase is wrong, or " if password else "") + "it is damaged"
-    return key if isinstance(key, RSAPrivateKey) else f"is {type(key).__name__.removesuffix('PrivateKey')}, not RSA"
+    return loaded_key(key, passphrase, names=("key=", "passphrase="))
 
 
 def new_nonce() -> str:
@@ -207,7 +172,7 @@ class WonderAuth(httpx.Auth):
 
     Args:
         app_id: The app id that the vendor gave you for your public key.
-        private_key: A PEM that is not encrypted, or the key itself.
+        private_key: What `load_private_key` takes, not encrypted.
         origin: The only scheme, host and port to sign for, such as ``https://gateway.wonder.today``.
 
     Raises:
@@ -216,10 +181,13 @@ class WonderAuth(httpx.Auth):
 
     requires_request_body = True
 
-    def __init__(self, app_id: str, private_key: str | bytes | RSAPrivateKey, *, origin: str | httpx.URL) -> None:
+    @clears_locals
+    def __init__(
+        self, app_id: str, private_key: str | bytes | Path | RSAPrivateKey, *, origin: str | httpx.URL
+    ) -> None:
         self._app_id = checked_app_id(app_id)
-        self._private_key = load_private_key(private_key)
-        self._origin = checked_origin(str(origin))
+        self._private_key = loaded_key(private_key)
+        self._origin = checked_origin(str(origin), "origin=")
         # Seconds by which the gateway's clock is ahead of ours. A float is set at once, so it needs no lock.
         self._clock_offset = 0.0
 

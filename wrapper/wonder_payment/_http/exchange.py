@@ -24,6 +24,7 @@ from wonder_payment._redact import redact
 from wonder_payment._version import __version__
 from wonder_payment.signing import WonderAuth
 
+from .environment import proxy_failure
 from .response import MAX_BYTES, CheckedResponse, checked_response
 
 _T = TypeVar("_T")
@@ -93,7 +94,8 @@ class _Exchange:
         """Return what an error of the transport means to the caller."""
         if self.pool.is_closed:
             return errors.ConfigurationError(_CLOSED)
-        text = redact(_QUOTED_BYTES.sub("…", str(error))) or type(error).__name__
+        rejected = proxy_failure(str(error)) if isinstance(error, httpx.ProxyError) else None
+        text = rejected or redact(_QUOTED_BYTES.sub("…", str(error))) or type(error).__name__
         failure = errors.NetworkError(f"No response from the gateway: {text.rstrip('.')}. Retry later.")
         # httpx-aiohttp raises ConnectTimeout for any connection that is lost.
         cause = error.__cause__ if type(error.__cause__).__module__.startswith("aiohttp") else error

@@ -1,6 +1,7 @@
 """The transports of a client: one pool for each process (sync) or event loop (async), which share no connections."""
 
 import asyncio
+import base64
 import os
 import ssl
 import time
@@ -218,6 +219,11 @@ def _aiohttp_transport(verify: ssl.SSLContext, proxy: httpx.Proxy | None) -> htt
         raise ConfigurationError(problem) from None
     if proxy and proxy.url.scheme.startswith("socks"):
         raise ConfigurationError("transport='aiohttp' cannot use a SOCKS proxy.")
+
+    if proxy and proxy.raw_auth:
+        # aiohttp deprecates the way in which httpx-aiohttp passes credentials, and encodes them as Latin-1.
+        basic = b"Basic " + base64.b64encode(b":".join(proxy.raw_auth))
+        proxy = httpx.Proxy(proxy.url, headers={"Proxy-Authorization": basic.decode()})
 
     def session() -> ClientSession:
         # Without trust_env, which would send the passwords of ~/.netrc to the gateway.

@@ -51,6 +51,29 @@ _ERRORS: dict[float, type[errors.APIError]] = {
     429: errors.RateLimitError,
 }
 
+_PARAMETERS = "If the error is about the token, pass customer_uuid and verify_uuid: the gateway may require both."
+_SIGNATURE = "Check the app id, that the vendor has the public half of this private key, and the environment."
+_ROUTE = "Check base_url, and whether a proxy or a firewall changes the request."
+
+# What to do, by status. The gateway itself has no reason for the statuses of _ROUTE: the request is always the same.
+_ADVICE: dict[float, str] = {
+    400: _PARAMETERS,
+    401: _SIGNATURE,
+    403: f"{_SIGNATURE} The app id may be restricted to other IP addresses, or a firewall may block this one.",
+    404: "Check that the token was created in this environment, for this app and this customer. "
+    "Pass customer_uuid if you know it.",
+    **dict.fromkeys((405, 406, 411, 413, 414, 415, 431), _ROUTE),
+    407: "The proxy rejected its credentials; the gateway did not get the request. Check the user name and the "
+    "password in HTTPS_PROXY, HTTP_PROXY or ALL_PROXY.",
+    **dict.fromkeys(_TRANSIENT_STATUSES, "Retry later."),
+    422: _PARAMETERS,
+    429: "Send fewer requests.",
+    451: "Access from this network is blocked for legal reasons. Ask the vendor.",
+}
+
+# The one error code that the vendor's guides have.
+_ADVICE_BY_CODE = {"E000002": "Check the app id, and that no proxy changes the Credential header."}
+
 # The JSON types of the contract, which the generated parser does not check.
 _REQUIRED: dict[str, type] = {"token": str, "token_type": str, "state": str}
 _OPTIONAL: dict[str, type] = {"default": bool, "error_code": str, "error_msg": str, "credit_card": dict}
@@ -196,14 +219,20 @@ def _api_error(response: httpx.Response, envelope: dict[str, Any], code: Any) ->
     kind = errors.ServerError if 500 <= status <= 999 else _ERRORS.get(status, errors.APIError)  # noqa: PLR2004
     now, date = time.time(), response.headers.get("Date")
     seconds = retry_after(response.headers.get("Retry-After"), date=date, now=now)
-    summary = f"The gateway returned HTTP {response.status_code}" + (f", code {code}" if code is not None else "")
+    sender = "A proxy" if response.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED else "The gateway"
+    summary = f"{sender} returned HTTP {response.status_code}" + (f", code {code}" if code is not None else "")
     summary += f": {message.rstrip('.')}." if message else "."
     if response.is_redirect:
         summary += " Redirects are not followed, because the signature is for one origin. Check base_url."
     elif kind is errors.RateLimitError and seconds is not None:
         summary += f" Retry after {seconds:g} s."
-    elif kind is not errors.APIError:
-        summary += f" {kind.advice}"
+    elif code in _ADVICE_BY_CODE:
+        summary += f" {_ADVICE_BY_CODE[code]}"
+    elif kind is errors.ServerError:
+        summary += " Retry later."
+    # A code in the body does not stand for a status that only a proxy sends.
+    elif advice := _ADVICE.get(response.status_code if kind is errors.APIError else status):
+        summary += f" {advice}"
     if kind is errors.AuthenticationError and abs(difference := clock_difference(date, now=now)) > CLOCK_TOLERANCE:
         way = "ahead of" if difference > 0 else "behind"
         summary += f" The gateway's clock is {abs(difference) / 60:.0f} minutes {way} this machine's: set the clock."

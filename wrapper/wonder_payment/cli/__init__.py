@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from wonder_payment._redact import without_secrets
 
 from . import batch, demo, doctor, simulator, tokens
+from .output import prepare_output
 
 __all__ = ["app", "run"]
 
@@ -54,4 +55,5 @@ for command in (tokens.check, tokens.wait, batch.batch, doctor.doctor, simulator
 
 def run() -> None:
     """Run the command that the program's arguments name."""
+    prepare_output()
     app()

@@ -1,13 +1,15 @@
 """``wonder-payment batch``: checks tokens from a file and writes JSON lines. It can be stopped and continued."""
 
 import asyncio
+import os
 import signal
+import stat
 import sys
 import threading
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing, nullcontext, suppress
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, TextIO, cast
 
 import attrs
 import typer
@@ -18,7 +20,7 @@ from rich.text import Text
 from wonder_payment import AsyncWonderClient, InvalidTokenError, TokenReference, WonderError
 
 from .batch_files import Results, Tokens, UsageError, key_of
-from .output import ExitStatus, message, print_error
+from .output import ExitStatus, can_draw, is_terminal, message, print_error
 from .tokens import CustomerUuid, VerifyUuid
 
 _Source = Annotated[Path, typer.Argument(metavar="FILE|-", help="The tokens, one per line; - reads stdin.")]
@@ -84,21 +86,30 @@ def _run(tokens: Tokens, results: Results, concurrency: int) -> int:
     """Check the tokens that have no result yet, and return the exit status."""
     console = Console(stderr=True, soft_wrap=True)
     columns = BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(elapsed_when_finished=True)
+    is_shown = can_draw(console) and not _is_pipe(sys.stdout)
     # On a terminal, rich prints the lines above the bar. Anything else gets them unchanged.
-    progress = Progress(*columns, console=console, disable=not console.is_terminal, redirect_stdout=sys.stdout.isatty())
+    progress = Progress(*columns, console=console, disable=not is_shown, redirect_stdout=is_terminal(sys.stdout))
     with nullcontext() if progress.disable else progress:  # rich before 14 ends a disabled bar with an empty line
         try:
             asyncio.run(_check(tokens, results, progress, concurrency))
         except (asyncio.CancelledError, KeyboardInterrupt):
             return ExitStatus.STOPPED
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
     return ExitStatus.ERROR if results.failed else 0
+
+
+def _is_pipe(stream: TextIO | None) -> bool:
+    """Return whether a stream is a pipe. The program at its end may write to the terminal that has the bar."""
+    return stream is not None and stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
 
 
 async def _check(tokens: Tokens, results: Results, progress: Progress, concurrency: int) -> None:
     this = cast("asyncio.Task[None]", asyncio.current_task())
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # A signal cancels the task at its next await, so never in the middle of a line.
-        this.get_loop().add_signal_handler(number, this.cancel)
+    loop = this.get_loop()
+    # SIGTERM cancels the task at its next await, so never in the middle of a line. asyncio does so for Ctrl-C. Windows
+    # has no loop.add_signal_handler().
+    signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(this.cancel))
     total = None if progress.disable else await asyncio.to_thread(tokens.count)
     bar = progress.add_task("", total=total)
     remaining = _Remaining(tokens.each(), results.known)

@@ -54,6 +54,8 @@ class Tokens:
                 raise UsageError(f"--{name}-column needs --column, the column that has the tokens.")
             if getattr(self, f"{name}_uuid") is not None:
                 raise UsageError(f"Use --{name}-column or --{name}-uuid, not both.")
+        if self._is_stdin and sys.stdin is None:
+            raise UsageError("stdin is closed.")
         if not self._is_stdin and not self.path.exists():
             raise UsageError(f"{self.path} does not exist.")
         if self.path.is_dir():
@@ -110,7 +112,7 @@ class Results:
         path: The file to continue; None: stdout.
 
     Raises:
-        UsageError: The file exists and is not the output of a batch. It is not changed.
+        UsageError: The file exists and is not the output of a batch; it is not changed. Or stdout is closed.
         OSError: The file cannot be read or written.
     """
 
@@ -122,6 +124,8 @@ class Results:
 
     def __enter__(self) -> Self:
         if self._path is None:
+            if sys.stdout is None:
+                raise UsageError("stdout is closed. Use --output FILE.")
             return self
         self._path.touch(mode=0o600)  # for this user only; an existing file keeps its mode
         with self._path.open("r+b") as file:
@@ -135,7 +139,7 @@ class Results:
                 end += len(line)
                 self._remember(line)
         self.succeeded = len(self.known)
-        self._file = self._path.open("a", encoding="ascii")
+        self._file = self._path.open("a", encoding="ascii", newline="\n")
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -59,7 +59,7 @@ def doctor(
             _print(console, finding)
     if as_json:
         content = {finding.name: attrs.asdict(finding, filter=_is_reported) for finding in findings}
-        typer.echo(json.dumps({"versions": versions, **content}, indent=2, ensure_ascii=False))
+        typer.echo(json.dumps({"versions": versions, **content}, indent=2))
     verdicts = {finding.verdict for finding in findings}
     if Verdict.WRONG in verdicts:
         raise typer.Exit(ExitStatus.ERROR)

@@ -10,10 +10,11 @@ import attrs
 import httpx
 
 from wonder_payment import ConfigurationError, TokenReference, WonderError
-from wonder_payment._http.environment import certificates, environment_proxy
+from wonder_payment._http.environment import certificates, environment_proxy, proxy_setting
 from wonder_payment._http.response import CLOCK_TOLERANCE, clock_difference, http_date
-from wonder_payment.config import checked_app_id, checked_language, is_loopback, resolved_origin, settings_from
-from wonder_payment.signing import load_private_key
+from wonder_payment._keys import loaded_key
+from wonder_payment._variables import settings_from
+from wonder_payment.config import is_loopback, resolved_origin
 
 from .output import message
 from .probes import (
@@ -24,6 +25,7 @@ from .probes import (
     Trial,
     Verdict,
     best,
+    despite_echo,
     random_token_verdict,
     recommended,
     signature_verdict,
@@ -67,6 +69,7 @@ class Examination:
         self._key_variable = "WONDER_PRIVATE_KEY" if os.environ.get("WONDER_PRIVATE_KEY") else "WONDER_PRIVATE_KEY_FILE"
         self._gateway: Gateway
         self._date: str | None = None
+        self._echo = Verdict.UNKNOWN
 
     def findings(self) -> Iterator[Finding]:
         """Run the steps in order; stop after a failed step that the later ones need."""
@@ -82,9 +85,7 @@ class Examination:
     def settings(self) -> Finding:
         """Read the environment variables."""
         settings = self._settings = settings_from(os.environ, {})
-        for argument, check in {"app_id": checked_app_id, "language": checked_language}.items():
-            _naming_variable(check, settings[argument])
-        origin = _naming_variable(resolved_origin, settings["environment"], settings["base_url"])
+        origin = resolved_origin(settings["environment"], settings["base_url"])
         names = {name: f"WONDER_{name.upper()}" for name in ("app_id", "environment", "base_url", "language")}
         shown = [f"{names[name]}={settings[name]}" for name in names if settings[name] is not None]
         self._settings |= {"base_url": origin, "environment": None}
@@ -93,10 +94,8 @@ class Examination:
     def key(self) -> Finding:
         """Load the private key."""
         passphrase = self._settings.pop("passphrase")
-        try:
-            key = self._settings["private_key"] = load_private_key(self._settings["private_key"], passphrase)
-        except ConfigurationError as error:
-            raise ConfigurationError(f"{self._key_variable}: {error.args[0]}") from None
+        names = (self._key_variable, "WONDER_PRIVATE_KEY_PASSPHRASE")
+        key = self._settings["private_key"] = loaded_key(self._settings["private_key"], passphrase, names=names)
         if key.key_size < _MIN_KEY_BITS:
             raise ConfigurationError(
                 f"{self._key_variable}: the key has only {key.key_size} bits. Create one of at least {_MIN_KEY_BITS}."
@@ -138,6 +137,7 @@ class Examination:
             verdict = best(signature_verdict(reply) for reply in replies)
             if verdict is Verdict.OK:
                 break
+        self._echo = verdict
         return Finding(verdict, self._text(verdict, ("accepted", "rejected", "unknown"), replies), replies=replies)
 
     def check(self) -> Finding:
@@ -145,15 +145,15 @@ class Examination:
         if self._reference:
             return self._check_token(self._reference)
         reply = attrs.evolve(self._gateway.check(TokenReference(uuid4())).reply, request="random token")
-        verdict = random_token_verdict(reply)
+        verdict = despite_echo(random_token_verdict(reply), self._echo)
         text = self._text(verdict, ("responds", "rejected", "unknown"), [reply])
         if verdict is Verdict.UNKNOWN:
-            text += ". Use --token with a real token and its customer's UUID to find out."
+            text += f".{self._key_is_good([reply])} Use --token with a real token and its customer's UUID to find out."
         return Finding(verdict, text, replies=[reply])
 
     def _check_token(self, reference: TokenReference) -> Finding:
         made = trials(self._gateway, reference)
-        verdict = best(trial.verdict for trial in made)
+        verdict = despite_echo(best(trial.verdict for trial in made), self._echo)
         chosen = recommended(made)
         if chosen:
             given = {"customer_uuid": chosen.customer_uuid, "verify_uuid": chosen.verify_uuid}
@@ -162,7 +162,8 @@ class Examination:
         if verdict is Verdict.WRONG:
             text = f"rejected.{self._advice([trial.reply for trial in made])}"
         else:
-            text = "unknown: no request returned the token. Check that it was created in this environment for this app."
+            text = f"unknown: no request returned the token.{self._key_is_good([trial.reply for trial in made])}"
+            text += " Check that it was created in this environment for this app."
             arguments = {"--customer-uuid": reference.customer_uuid, "--verify-uuid": reference.verify_uuid}
             if missing := [option for option, uuid in arguments.items() if uuid is None]:
                 text += f" Try {' and '.join(missing)}, too."
@@ -176,6 +177,11 @@ class Examination:
         text = f"{word}: " + "; ".join(f"{reply.request}: {reply}" for reply in shown)
         return text + (f".{self._advice(replies)}" if verdict is Verdict.WRONG else "")
 
+    def _key_is_good(self, replies: list[Reply]) -> str:
+        is_rejected = any(signature_verdict(reply) is Verdict.WRONG for reply in replies)
+        is_good = is_rejected and self._echo is Verdict.OK
+        return " App id and key are good: the echo request was accepted." if is_good else ""
+
     def _advice(self, replies: list[Reply]) -> str:
         target = "WONDER_BASE_URL" if os.environ.get("WONDER_BASE_URL") else "WONDER_ENVIRONMENT"
         advice = f" Check WONDER_APP_ID and {target}, and that the vendor has the public half of {self._key_variable}."
@@ -187,22 +193,12 @@ class Examination:
         return advice
 
 
-def _naming_variable(check: Any, *values: object) -> Any:
-    """Call a check of an argument; its error then names the environment variable."""
-    try:
-        return check(*values)
-    except ConfigurationError as error:
-        text = str(error.args[0])
-    raise ConfigurationError(f"WONDER_{text.split(maxsplit=1)[0].upper()}: {text}")
-
-
 def route_to(origin: str, proxy: httpx.Proxy | None) -> str:
     """Return how the gateway is reached, with the variable of the proxy and without its credentials."""
     url = httpx.URL(origin)
-    names = [name for kind in (url.scheme, "all") for name in (f"{kind}_proxy", f"{kind}_proxy".upper())]
-    variable = next((name for name in names if os.environ.get(name)), None)
+    variable, _ = proxy_setting(url.scheme)
     if proxy:
-        return f"through the proxy of {variable or 'this system'}, {proxy.url.netloc.decode('ascii')}"
+        return f"through the proxy of {variable}, {proxy.url.netloc.decode('ascii')}"
     if variable and not is_loopback(url.host):
         return f"directly, because NO_PROXY excludes it from {variable}"
     return "directly"

@@ -1,13 +1,17 @@
 """What the commands share: exit statuses, and how a token, an error and a wait are printed."""
 
+import codecs
+import io
 import json
 import math
+import os
+import sys
 import time
+from contextlib import suppress
 from enum import IntEnum
-from typing import Any
+from typing import Any, TextIO, cast
 
 import attrs
-import typer
 from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
@@ -18,6 +22,9 @@ from wonder_payment import PaymentToken, PollPolicy, WonderClient, WonderError
 from wonder_payment._redact import redact
 
 _SIGNS = {"success": ("✔", "green"), "failed": ("✘", "red")}
+
+# Our signs for a stream that cannot encode them.
+_ASCII_SIGNS = str.maketrans({"✔": "+", "✘": "x", "…": "..."})
 
 
 class ExitStatus(IntEnum):
@@ -30,19 +37,53 @@ class ExitStatus(IntEnum):
     STOPPED = 130
 
 
+def prepare_output() -> None:
+    """Make stdout and stderr print every text: what their encoding lacks becomes ASCII."""
+    if os.environ.get("COLUMNS") == "0":
+        del os.environ["COLUMNS"]  # some shells set it; rich would print nothing
+    codecs.register_error("ascii_signs", _in_ascii)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None if the stream is closed
+            stream.reconfigure(errors="ascii_signs")
+
+
+def _in_ascii(error: UnicodeError) -> tuple[str, int]:
+    failed = cast("UnicodeEncodeError", error)
+    text = failed.object[failed.start : failed.end].translate(_ASCII_SIGNS)
+    return text.encode("ascii", "backslashreplace").decode("ascii"), failed.end
+
+
+def is_terminal(stream: TextIO | None) -> bool:
+    """Return whether a stream is a terminal, whatever FORCE_COLOR and the like make rich believe."""
+    return stream is not None and stream.isatty()
+
+
+def can_draw(console: Console) -> bool:
+    """Return whether progress can be drawn on stderr, the console's stream."""
+    return is_terminal(sys.stderr) and console.is_interactive
+
+
 def message(error: WonderError) -> str:
     """Return an error's message, without the "nothing was sent" that only a program needs to know."""
     return str(error) if error.attempts else str(error.args[0])
 
 
 def print_error(problem: str) -> None:
-    """Print one line on stderr."""
-    typer.echo(f"wonder-payment: {problem}", err=True)
+    """Print one line on stderr. If that fails, the exit status still says what happened."""
+    with suppress(OSError):
+        _print(f"wonder-payment: {problem}", sys.stderr)
 
 
 def print_json(token: PaymentToken) -> None:
     """Print everything that the gateway returned for a token."""
-    typer.echo(json.dumps(attrs.asdict(token), indent=2, default=str))
+    _print(json.dumps(attrs.asdict(token), indent=2, default=str), sys.stdout)
+
+
+def _print(text: str, stream: TextIO | None) -> None:
+    # Not typer.echo, which writes UTF-8 to an ASCII stream. There is no stream if the shell closed it.
+    if stream:
+        stream.write(f"{text}\n")
+        stream.flush()
 
 
 def token_line(token: PaymentToken) -> Text:
@@ -60,11 +101,15 @@ def token_line(token: PaymentToken) -> Text:
 
 
 class Progress:
-    """The progress of a wait: a live line on a terminal, one line for each poll elsewhere."""
+    """The progress of a wait: a live line on a terminal, one line for each poll elsewhere.
+
+    Args:
+        console: stdout, for the lines.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._spinner = Spinner("dots")
+        self._spinner = Spinner("line")
         self._began = time.monotonic()
         self._token: PaymentToken | None = None
         # Without jitter, so that the live line can count down to the next poll.
@@ -73,9 +118,10 @@ class Progress:
 
     def wait(self, wonder: WonderClient, token: str, **options: Any) -> PaymentToken:
         """Wait for a token and show the progress."""
-        if not self._console.is_terminal:
+        live = Console(stderr=True)
+        if not (is_terminal(sys.stdout) and can_draw(live)):
             return wonder.wait_for_token(token, on_poll=self.on_poll, **options)
-        with Live(self, console=self._console, refresh_per_second=8, transient=True):
+        with Live(self, console=live, refresh_per_second=8, transient=True):
             return wonder.wait_for_token(token, on_poll=self._note, poll=self._poll, **options)
 
     def on_poll(self, token: PaymentToken) -> None:
@@ -89,7 +135,7 @@ class Progress:
 
     def row(self, label: str, text: Text) -> None:
         """Print a label and a text. On a terminal, a long text is wrapped in its own column."""
-        if self._console.is_terminal:
+        if is_terminal(sys.stdout):
             row = Table.grid(padding=(0, 2, 0, 0))
             row.add_column(width=7, justify="right")
             row.add_row(label, text)

@@ -10,6 +10,7 @@ import attrs
 import httpx
 
 from wonder_payment import PaymentToken, RetryPolicy, TokenReference, WonderClient, WonderError
+from wonder_payment._http.environment import proxy_failure
 from wonder_payment._http.response import MAX_BYTES, deciding_code, is_good_code
 from wonder_payment._redact import last_four, redact
 from wonder_payment.signing import WonderAuth
@@ -82,6 +83,11 @@ def random_token_verdict(reply: Reply) -> Verdict:
         reply.status == 200 and reply.code in (404, "404")  # noqa: PLR2004
     )
     return verdict if verdict is Verdict.WRONG else Verdict.OK if is_not_found else Verdict.UNKNOWN
+
+
+def despite_echo(check: Verdict, echo: Verdict) -> Verdict:
+    """Return the verdict on a check: an accepted echo request proves that a rejection is not about the signature."""
+    return Verdict.UNKNOWN if (check, echo) == (Verdict.WRONG, Verdict.OK) else check
 
 
 def best(verdicts: Iterable[Verdict]) -> Verdict:
@@ -204,7 +210,8 @@ class Gateway:
         except httpx.DecodingError:
             pass  # the signer reads a 401 to sign again, and the body was compressed nevertheless
         except (httpx.TransportError, OSError) as error:
-            text = redact(str(error)) or type(error).__name__
+            failure = proxy_failure(str(error)) if isinstance(error, httpx.ProxyError) else None
+            text = failure or redact(str(error)) or type(error).__name__
             return Reply(request=f"{method} {path}", text=f"no response ({text.rstrip('.')})")
         return attrs.evolve(self.recorder.reply, request=f"{method} {path}")
 

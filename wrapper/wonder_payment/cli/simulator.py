@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from contextlib import ExitStack
 from typing import Annotated, Literal
 
@@ -64,6 +65,7 @@ def simulator(
         lines += [f"#   {test_token.token}  {test_token.behaviour}" for test_token in TEST_TOKENS]
         typer.echo("\n".join(lines))
         try:
-            signal.pause()
+            while True:
+                time.sleep(3600)  # Windows has no signal.pause()
         except KeyboardInterrupt:
             typer.echo("# stopped")

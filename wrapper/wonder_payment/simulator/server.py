@@ -1,5 +1,6 @@
 """A running simulator: a real HTTP server on a loopback port, in a thread."""
 
+import os
 import socket
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -73,7 +74,8 @@ class SimulatedGateway:
     def __enter__(self) -> Self:
         # asyncio disables Nagle's delay only if the socket names TCP, which socket.create_server() does not.
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name == "posix":  # on Windows, this lets two processes use the same port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self._port))
         # A client that connects before the thread runs waits in the socket's queue.
         listener.listen(1024)

@@ -33,6 +33,7 @@ class ServerThread:
                 server_header=False,
             )
         )
+        self._resets = asyncio.Lock()
         self._loop: Future[asyncio.AbstractEventLoop] = Future()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._serve(listener)), name="simulated-gateway", daemon=True
@@ -54,16 +55,17 @@ class ServerThread:
         asyncio.run_coroutine_threadsafe(self._reset(), self._loop.result()).result()
 
     async def _reset(self) -> None:
-        # Connections are accepted in order: when this one gets its response, all older ones have been accepted.
-        reader, writer = await asyncio.open_connection(*self._address)
-        writer.write(b"GET /nothing HTTP/1.0\r\n\r\n")
-        await reader.read()
-        writer.close()
-        server = self._uvicorn.server_state
-        for connection in server.connections:
-            connection.transport.abort()
-        for task in server.tasks:
-            task.cancel()
-        self._state.reset()
-        # asyncio closes the sockets in the loop's next cycle, and only then do clients see that they need new ones.
-        await asyncio.sleep(0)
+        async with self._resets:  # another reset would drop the connection that this one opens
+            # Connections are accepted in order: when this one gets its response, all older ones have been accepted.
+            reader, writer = await asyncio.open_connection(*self._address)
+            writer.write(b"GET /nothing HTTP/1.0\r\n\r\n")
+            await reader.read()
+            writer.close()
+            server = self._uvicorn.server_state
+            for connection in server.connections:
+                connection.transport.abort()
+            for task in server.tasks:
+                task.cancel()
+            self._state.reset()
+            # asyncio closes the sockets in the loop's next cycle, and only then do clients see that they need new ones.
+            await asyncio.sleep(0)
