@@ -173,7 +173,7 @@ def test_no_variable_makes_a_pipe_a_terminal(
     assert (process.returncode, errors) == (0, "")
     for code in ("\x1b[?25", "\x1b[2K", "\x1b[1A", "\r"):  # hides the cursor, erases a line, goes up
         assert code not in printed
-    assert ("\x1b[32m" in printed) == (command != "batch" and "TTY_INTERACTIVE" not in environ or len(environ) > 1)
+    assert ("\x1b[32m" in printed) == ((command != "batch" and "TTY_INTERACTIVE" not in environ) or len(environ) > 1)
 
 
 @pytest.mark.parametrize(
@@ -205,4 +205,4 @@ def test_a_wait_is_live_on_a_terminal_only(
     assert ("pending" in shown) == (shows != "nothing")
     assert ("success" in shown) == ("stdout" in on_terminal)
     assert ("pending" in (printed or "")) == (shows == "nothing")
-    assert ("\x1b[32m" in shown) == (shows != "nothing" and not environ or "TTY_INTERACTIVE" in environ)
+    assert ("\x1b[32m" in shown) == ((shows != "nothing" and not environ) or "TTY_INTERACTIVE" in environ)

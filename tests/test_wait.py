@@ -104,7 +104,8 @@ def test_a_wait_without_a_successful_poll_has_no_token(play: Player) -> None:
     with pytest.raises(StillPendingError, match="no poll succeeded") as caught:
         play(poll(timeout=20.0, policy=policy()), error)
     assert (caught.value.token, caught.value.__cause__) == (None, error)
-    assert caught.value.attempts == len(play.began) > caught.value.polls > 1
+    assert caught.value.attempts == len(play.began)
+    assert caught.value.polls in range(2, len(play.began))
 
 
 def test_a_final_poll_cut_short_by_the_deadline_leaves_the_failure_before_it(play: Player) -> None:
@@ -147,7 +148,7 @@ def test_polls_retries_and_delays_share_one_timeout(
     with pytest.raises(StillPendingError) as caught:
         play(poll(timeout, policy), response())
     assert max(play.deadlines) <= timeout
-    assert 0.8 * timeout <= caught.value.elapsed <= timeout
+    assert caught.value.elapsed == pytest.approx(0.9 * timeout, abs=0.1 * timeout)
 
 
 # Both clients

@@ -103,7 +103,7 @@ class _Exchange:
         if isinstance(cause, httpx.TimeoutException | TimeoutError) or time.monotonic() >= self.deadline:
             failure = errors.RequestTimeoutError("The gateway did not respond in time. Retry later.")
         # A fresh exception: the frames and the request of the original hold the signed headers.
-        kind = type(error) if type(error).__module__ in ("builtins", "httpx", "socket", "ssl") else OSError
+        kind: Any = type(error) if type(error).__module__ in ("builtins", "httpx", "socket", "ssl") else OSError
         # The text of an SSLError is its second argument.
         failure.__cause__ = kind(error.errno, text) if isinstance(error, ssl.SSLError) else kind(text)
         return failure

@@ -107,9 +107,13 @@ def _is_pipe(stream: TextIO | None) -> bool:
 async def _check(tokens: Tokens, results: Results, progress: Progress, concurrency: int) -> None:
     this = cast("asyncio.Task[None]", asyncio.current_task())
     loop = this.get_loop()
+
     # SIGTERM cancels the task at its next await, so never in the middle of a line. asyncio does so for Ctrl-C. Windows
     # has no loop.add_signal_handler().
-    signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(this.cancel))
+    def cancel(_signal: int, _frame: object) -> None:
+        loop.call_soon_threadsafe(this.cancel)
+
+    signal.signal(signal.SIGTERM, cancel)
     total = None if progress.disable else await asyncio.to_thread(tokens.count)
     bar = progress.add_task("", total=total)
     remaining = _Remaining(tokens.each(), results.known)
