@@ -130,7 +130,7 @@ class _Pools(Generic[_PlaceT, _PoolT]):
             ConfigurationError: The client is closed.
         """
         if self._is_closed:
-            raise ConfigurationError("This client is closed: make a new one.")
+            raise ConfigurationError("This client is closed: make a new one.", attempts=0)
         place = self._place()
         return self._pools.get(place) or self._pools.setdefault(place, self._make())  # two threads may each make one
 
@@ -216,9 +216,9 @@ def _aiohttp_transport(verify: ssl.SSLContext, proxy: httpx.Proxy | None) -> htt
         from httpx_aiohttp import AiohttpTransport  # noqa: PLC0415
     except ModuleNotFoundError as error:
         problem = f"{error}: transport='aiohttp' needs `pip install 'wonder-payment[aiohttp]'`."
-        raise ConfigurationError(problem) from None
+        raise ConfigurationError(problem, attempts=0) from None
     if proxy and proxy.url.scheme.startswith("socks"):
-        raise ConfigurationError("transport='aiohttp' cannot use a SOCKS proxy.")
+        raise ConfigurationError("transport='aiohttp' cannot use a SOCKS proxy.", attempts=0)
 
     if proxy and proxy.raw_auth:
         # aiohttp deprecates the way in which httpx-aiohttp passes credentials, and encodes them as Latin-1.
