@@ -15,6 +15,7 @@ from unittest.mock import patch
 from urllib.parse import quote
 
 import attrs
+import httpx
 import pytest
 from conftest import Caller, Kind, caller_of, for_both_clients, key
 from faults.making import (
@@ -226,7 +227,7 @@ REJECTED = "the proxy returned HTTP 407 Proxy Authentication Required: check the
 def test_a_response_of_the_proxy_is_told_by_its_status_and_not_by_its_own_words(
     text: str, expected: str | None
 ) -> None:
-    assert proxy_failure(text) == expected
+    assert proxy_failure(httpx.ProxyError(text)) == expected
 
 
 @pytest.fixture

@@ -103,13 +103,13 @@ def _proxy(url: str) -> httpx.Proxy:
     return proxy
 
 
-def proxy_failure(text: str) -> str | None:
-    """Return what the text of an `httpx.ProxyError` says if the proxy responded with an error; None if it did not.
+def proxy_failure(error: Exception) -> str | None:
+    """Return what an error says if a proxy responded with an error status; None if no proxy did.
 
     The reason phrase is the proxy's own and may quote the credentials: the standard one stands for it.
     """
-    found = re.match(r"[1-5][0-9]{2}\b", text)
-    if not found:
+    found = re.match(r"[1-5][0-9]{2}\b", str(error))
+    if not isinstance(error, httpx.ProxyError) or not found:
         return None
     status = int(found[0])
     known = f" {HTTPStatus(status).phrase}" if status in set(HTTPStatus) else ""

@@ -94,8 +94,7 @@ class _Exchange:
         """Return what an error of the transport means to the caller."""
         if self.pool.is_closed:
             return errors.ConfigurationError(_CLOSED)
-        rejected = proxy_failure(str(error)) if isinstance(error, httpx.ProxyError) else None
-        text = rejected or redact(_QUOTED_BYTES.sub("…", str(error))) or type(error).__name__
+        text = proxy_failure(error) or redact(_QUOTED_BYTES.sub("…", str(error))) or type(error).__name__
         failure = errors.NetworkError(f"No response from the gateway: {text.rstrip('.')}. Retry later.")
         # httpx-aiohttp raises ConnectTimeout for any connection that is lost.
         cause = error.__cause__ if type(error.__cause__).__module__.startswith("aiohttp") else error
@@ -103,7 +102,7 @@ class _Exchange:
         if isinstance(cause, httpx.TimeoutException | TimeoutError) or time.monotonic() >= self.deadline:
             failure = errors.RequestTimeoutError("The gateway did not respond in time. Retry later.")
         # A fresh exception: the frames and the request of the original hold the signed headers.
-        kind: Any = type(error) if type(error).__module__ in ("builtins", "httpx", "socket", "ssl") else OSError
+        kind = type(error) if type(error).__module__ in ("builtins", "httpx", "socket", "ssl") else OSError
         # The text of an SSLError is its second argument.
         failure.__cause__ = kind(error.errno, text) if isinstance(error, ssl.SSLError) else kind(text)
         return failure

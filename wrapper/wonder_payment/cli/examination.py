@@ -13,7 +13,7 @@ from wonder_payment import ConfigurationError, TokenReference, WonderError
 from wonder_payment._http.environment import certificates, environment_proxy, proxy_setting
 from wonder_payment._http.response import CLOCK_TOLERANCE, clock_difference, http_date
 from wonder_payment._keys import loaded_key
-from wonder_payment._variables import settings_from
+from wonder_payment._variables import key_variable, settings_from
 from wonder_payment.config import is_loopback, resolved_origin
 
 from .output import message
@@ -66,7 +66,7 @@ class Examination:
     def __init__(self, reference: TokenReference | None) -> None:
         self._reference = reference
         self._settings: dict[str, Any] = {}
-        self._key_variable = "WONDER_PRIVATE_KEY" if os.environ.get("WONDER_PRIVATE_KEY") else "WONDER_PRIVATE_KEY_FILE"
+        self._key_variable: str
         self._gateway: Gateway
         self._date: str | None = None
         self._echo = Verdict.UNKNOWN
@@ -85,6 +85,7 @@ class Examination:
     def settings(self) -> Finding:
         """Read the environment variables."""
         settings = self._settings = settings_from(os.environ, {})
+        self._key_variable = key_variable(settings["private_key"])
         origin = resolved_origin(settings["environment"], settings["base_url"])
         names = {name: f"WONDER_{name.upper()}" for name in ("app_id", "environment", "base_url", "language")}
         shown = [f"{names[name]}={settings[name]}" for name in names if settings[name] is not None]

@@ -210,8 +210,7 @@ class Gateway:
         except httpx.DecodingError:
             pass  # the signer reads a 401 to sign again, and the body was compressed nevertheless
         except (httpx.TransportError, OSError) as error:
-            failure = proxy_failure(str(error)) if isinstance(error, httpx.ProxyError) else None
-            text = failure or redact(str(error)) or type(error).__name__
+            text = proxy_failure(error) or redact(str(error)) or type(error).__name__
             return Reply(request=f"{method} {path}", text=f"no response ({text.rstrip('.')})")
         return attrs.evolve(self.recorder.reply, request=f"{method} {path}")
 
