@@ -7,7 +7,7 @@ import stat
 import sys
 import threading
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, nullcontext, suppress
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Annotated, Any, TextIO, cast
 
@@ -89,7 +89,7 @@ def _run(tokens: Tokens, results: Results, concurrency: int) -> int:
     is_shown = can_draw(console) and not _is_pipe(sys.stdout)
     # On a terminal, rich prints the lines above the bar. Anything else gets them unchanged.
     progress = Progress(*columns, console=console, disable=not is_shown, redirect_stdout=is_terminal(sys.stdout))
-    with nullcontext() if progress.disable else progress:  # rich before 14 ends a disabled bar with an empty line
+    with progress:
         try:
             asyncio.run(_check(tokens, results, progress, concurrency))
         except (asyncio.CancelledError, KeyboardInterrupt):
