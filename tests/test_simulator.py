@@ -84,7 +84,7 @@ def respond(body: bytes, *, customer: str = "uuid", **headers: str) -> tuple[int
     credential, nonce = time.strftime("app/%Y%m%d%H%M%S/Wonder-RSA-SHA256", time.gmtime()), uuid.uuid4().hex[:16]
     signature = sign(key(), string_to_sign(credential, nonce, "POST", path, body))
     headers |= {"Credential": credential, "Nonce": nonce, "Signature": signature}
-    raw = [(name.lower().replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    raw = [(name.lower().replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
     request = Request({"type": "http", "path_params": {"customer_uuid": customer}, "headers": raw})
     state = SimulatorState("app", key().public_key(), Variant())
     response, _ = state.respond("POST", path, request, body)
@@ -124,7 +124,7 @@ def test_a_verify_uuid_is_optional_and_must_be_a_uuid(verify_uuid: object, expec
         ({"customer": "1B9D6BCD-bbfd-4b2d-9b5d-ab8dfbbd4bed"}, (200, 0)),
         ({"customer": "UUID"}, (400, "SIM_CUSTOMER")),
         ({"customer": "1b9d6bcdbbfd4b2d9b5dab8dfbbd4bed"}, (400, "SIM_CUSTOMER")),
-        *(({"x_request_id": value}, (200, 0)) for value in ("", "a b", "x" * 300, TOKEN, TOKEN.upper())),
+        *(({"x_request_id": value}, (200, 0)) for value in ("", "a b", "x" * 300, TOKEN, TOKEN.upper(), "é")),
         ({"x_request_id": "req_1b9d6bcd"}, (200, 0)),  # as the vendor's PHP SDK sends it
         ({"x_i18n_lang": "zh-HK"}, (200, 0)),
         ({"x_i18n_lang": ""}, (400, "SIM_LANGUAGE")),

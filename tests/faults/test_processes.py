@@ -10,6 +10,7 @@ import copy
 import os
 import pickle
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -32,6 +33,7 @@ from wonder_payment import (
     StillPendingError,
     WonderError,
 )
+from wonder_payment._http import pool
 from wonder_payment.simulator import Fault, SimulatedGateway, app
 
 THREADS = 32
@@ -307,6 +309,88 @@ asyncio.run(check_async(wonder, TOKENS * 3))
 join(children)
 """,
     )
+
+
+LATE = {
+    "begun after the main thread ended": """
+def work():
+    threading.main_thread().join()
+    print(*read())
+""",
+    "begun before the main thread ended": """
+def work():
+    results = wonder.check_tokens(TOKENS, concurrency=1)
+    first = next(results)
+    threading.main_thread().join()
+    print(*(result.token.card.last4 for result in [first, *results]))
+""",
+    "in a daemon thread": """
+def work():
+    inner = threading.Thread(target=lambda: print(*read()), daemon=True)
+    threading.main_thread().join()
+    inner.start()
+    inner.join()
+""",
+    "at exit": """
+import atexit
+atexit.register(lambda: print(*read()))
+work = int
+""",
+    "begun and never ended": """
+def work():
+    global left
+    left = wonder.check_tokens(TOKENS * 100, concurrency=4)
+    assert next(left).token.is_verified
+    print(*CARDS.values())
+""",
+}
+
+
+@pytest.mark.parametrize("work", LATE.values(), ids=LATE)
+def test_a_batch_works_until_the_interpreter_ends(gateway: SimulatedGateway, work: str) -> None:
+    program = f"""
+wonder = WonderClient.from_env(retry=ONCE)
+read = lambda: [result.token.card.last4 for result in wonder.check_tokens(TOKENS, concurrency=1)]
+{work}
+threading.Thread(target=work).start()
+"""
+    assert run(gateway, program) == ["0000 0001 0002 0003"]
+
+
+@needs_fork
+def test_a_batch_works_in_a_child_that_is_forked_between_two_results_of_another_one(gateway: SimulatedGateway) -> None:
+    program = """
+wonder = WonderClient.from_env(retry=ONCE)
+
+def check_all():
+    assert sorted(result.token.card.last4 for result in wonder.check_tokens(TOKENS)) == sorted(CARDS.values())
+
+results = wonder.check_tokens(TOKENS * 5, concurrency=1)
+next(results)
+children = [fork(check_all) for _ in range(4)]
+assert len(list(results)) == 4 * 5 - 1
+join(children)
+"""
+    run(gateway, program)
+
+
+def test_a_client_makes_its_connections_anew_after_a_late_patch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """gevent replaces the class; a TLS context from before raises a TypeError in each request after it."""
+    contexts = list[type]()
+
+    def certificates(_origin: str) -> ssl.SSLContext:
+        contexts.append(ssl.SSLContext)
+        return native(ssl.PROTOCOL_TLS_CLIENT)
+
+    native, patched = ssl.SSLContext, type("SSLContext", (ssl.SSLContext,), {})
+    monkeypatch.setattr(pool, "certificates", certificates)
+    pools = pool.ProcessPools("https://127.0.0.1:9", None)
+    before = pools.here()
+    monkeypatch.setattr(ssl, "SSLContext", patched)
+    after = pools.here()
+    assert contexts == [native, patched]
+    pools.close()
+    assert (before.is_closed, after.is_closed) == (False, True)
 
 
 # Event loops

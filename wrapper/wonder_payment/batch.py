@@ -1,12 +1,14 @@
 """Checks of many tokens: the result of each, the rate limit that all share, and the loops over them."""
 
 import asyncio
+import queue
+import sys
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
-from contextvars import copy_context
-from queue import SimpleQueue
+from concurrent.futures import CancelledError, Future
+from contextvars import Context, copy_context
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 import attrs
@@ -96,29 +98,79 @@ class Throttle:
 def in_threads(
     tokens: Iterator[_TokenT], check: Callable[[_TokenT], CheckResult], concurrency: int, throttle: Throttle
 ) -> Generator[CheckResult]:
-    """Yield the results as they complete, from ``concurrency`` threads."""
-    completed: SimpleQueue[Future[CheckResult]] = SimpleQueue()
+    """Yield the results as they complete, from up to ``concurrency`` threads.
+
+    A ThreadPoolExecutor would fail once the main thread has ended, and where the system has no thread left. These
+    threads are daemons, so that a batch that is never read to its end does not keep the interpreter from exiting.
+    """
+    # gevent replaces the class in its module, perhaps after this module was imported.
+    jobs: queue.SimpleQueue[Callable[[], Future[CheckResult]] | None] = queue.SimpleQueue()
+    completed: queue.SimpleQueue[Future[CheckResult]] = queue.SimpleQueue()
+    workers: list[threading.Thread] = []
     running = 0
-    with ThreadPoolExecutor(concurrency, "wonder-payment") as pool:
-        try:
-            for token in tokens:
-                # In the caller's context, so that the requests belong to the caller's trace.
-                pool.submit(copy_context().run, check, token).add_done_callback(completed.put)
-                del token  # from this frame, which a crash reporter may show
-                running += 1
-                while running == concurrency or not completed.empty():
-                    yield _completed(completed.get())
-                    running -= 1
-            for _ in range(running):
+
+    def work() -> None:
+        while job := jobs.get():
+            completed.put(job())
+            del job  # and its token, while this waits for another one
+
+    try:
+        for token in tokens:
+            # In the caller's context, so that the requests belong to the caller's trace.
+            jobs.put(partial(_run, copy_context(), check, token))
+            del token  # from this frame, which a crash reporter may show
+            running += 1
+            if running > len(workers):
+                worker = threading.Thread(target=work, name="wonder-payment", daemon=True)
+                try:
+                    worker.start()
+                    workers.append(worker)
+                except RuntimeError:  # no thread is left, or the interpreter is ending
+                    if not workers:
+                        jobs.put(None)
+                        work()  # in the calling thread
+            while running == concurrency or not completed.empty():
                 yield _completed(completed.get())
-        finally:
-            throttle.stop()
+                running -= 1
+        for _ in range(running):
+            yield _completed(completed.get())
+    finally:
+        throttle.stop()
+        for _ in workers:
+            jobs.put(None)
+        _join(workers)
+
+
+def _join(workers: list[threading.Thread]) -> None:
+    """Wait until the workers have ended, unless a worker itself or the end of the interpreter closes their batch.
+
+    A worker cannot join itself, and daemon threads do not go on at the end.
+    """
+    if threading.current_thread() not in workers and not sys.is_finalizing():
+        for worker in workers:
+            worker.join()
+
+
+def _run(context: Context, check: Callable[[_TokenT], CheckResult], token: _TokenT) -> Future[CheckResult]:
+    """Return the result of a check, or the error that ends the batch in the thread that iterates."""
+    future: Future[CheckResult] = Future()
+    try:
+        future.set_result(context.run(check, token))
+    except BaseException as error:  # noqa: BLE001 (it leaves in the thread that iterates)
+        del token
+        future.set_exception(error)
+    return future
 
 
 async def in_tasks(
     source: AsyncIterator[_TokenT], check: Callable[[_TokenT], Coroutine[Any, Any, CheckResult]], concurrency: int
 ) -> AsyncGenerator[CheckResult]:
-    """Yield the results as they complete, from ``concurrency`` tasks; one more task feeds them."""
+    """Yield the results as they complete, from ``concurrency`` tasks; one more task feeds them.
+
+    Raises:
+        ConfigurationError: The results are read in another event loop than the first one.
+    """
+    loop = asyncio.get_running_loop()
     completed: asyncio.Queue[asyncio.Task[Any]] = asyncio.Queue()
     running: set[asyncio.Task[Any]] = set()
     free = asyncio.Semaphore(concurrency)
@@ -146,10 +198,13 @@ async def in_tasks(
             else:
                 free.release()
                 yield _completed(task)
+            if asyncio.get_running_loop() is not loop:
+                raise ConfigurationError("A batch began in another event loop: read all its results in one loop.")
     finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+        if asyncio.get_running_loop() is loop:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
         if isinstance(source, AsyncGenerator):
             await source.aclose()
 

@@ -7,6 +7,7 @@ import ssl
 import time
 import weakref
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Generic, TypeVar
 
 import httpx
@@ -138,15 +139,15 @@ class _Pools(Generic[_PlaceT, _PoolT]):
         raise NotImplementedError
 
 
-class ProcessPools(_Pools[int, SyncPool]):
+class ProcessPools(_Pools[tuple[int, type], SyncPool]):
     """The pools of a sync client. A forked child must neither use nor close its parent's pool."""
 
     def __init__(self, origin: str, transport: httpx.BaseTransport | None) -> None:
-        options = {} if transport else _options(origin)
-        super().__init__(lambda: SyncPool(transport or httpx.HTTPTransport(**options)), _close_own)
+        options = _options(origin)
+        super().__init__(lambda: SyncPool(transport or httpx.HTTPTransport(**options())), _close_own)
 
-    def _place(self) -> int:
-        return os.getpid()
+    def _place(self) -> tuple[int, type]:
+        return _process()
 
     def close(self) -> None:
         """Close the pool of this process, for good."""
@@ -158,14 +159,14 @@ class LoopPools(_Pools[asyncio.AbstractEventLoop, AsyncPool]):
     """The pools of an async client."""
 
     def __init__(self, origin: str, transport: httpx.AsyncBaseTransport | str | None) -> None:
-        options = {} if isinstance(transport, httpx.AsyncBaseTransport) else _options(origin)
+        options = _options(origin)
 
         def make() -> AsyncPool:
             if isinstance(transport, httpx.AsyncBaseTransport):
                 return AsyncPool(transport)
             if transport == "aiohttp":
-                return AsyncPool(_aiohttp_transport(**options))
-            return PerRequestPool(lambda: httpx.AsyncHTTPTransport(**options))
+                return AsyncPool(_aiohttp_transport(**options()))
+            return PerRequestPool(lambda: httpx.AsyncHTTPTransport(**options()))
 
         super().__init__(make, _close_soon)
 
@@ -184,8 +185,19 @@ class LoopPools(_Pools[asyncio.AbstractEventLoop, AsyncPool]):
             await own.aclose()
 
 
-def _options(origin: str) -> dict[str, Any]:
-    return {"verify": certificates(origin), "proxy": environment_proxy(origin)}
+def _process() -> tuple[int, type]:
+    """Return the process and its class of TLS contexts: gevent replaces the class, and older contexts then fail."""
+    return os.getpid(), ssl.SSLContext
+
+
+def _options(origin: str) -> Callable[[], dict[str, Any]]:
+    """Return a function that gives a transport's options: made once, and once more after a late patch by gevent."""
+
+    @cache
+    def options(_context: type) -> dict[str, Any]:
+        return {"verify": certificates(origin), "proxy": environment_proxy(origin)}
+
+    return lambda: options(ssl.SSLContext)
 
 
 def _close_unused(close_all: Callable[[dict[Any, Any]], None], pools: dict[Any, Any]) -> None:
@@ -193,8 +205,8 @@ def _close_unused(close_all: Callable[[dict[Any, Any]], None], pools: dict[Any, 
     close_all({place: pool for place, pool in list(pools.items()) if not pool.in_flight})
 
 
-def _close_own(pools: dict[int, SyncPool]) -> None:
-    own = pools.get(os.getpid())
+def _close_own(pools: dict[tuple[int, type], SyncPool]) -> None:
+    own = pools.get(_process())
     if own:
         own.close()
 
