@@ -108,7 +108,7 @@ def schemathesis(session: nox.Session) -> None:
 @nox.session
 def peers(session: nox.Session) -> None:
     """Test the package with nginx, squid, Prism, gunicorn and uvicorn; a program that is missing is skipped."""
-    _install_wheel(session, "aiohttp,cli,simulator", *_group("peers"))
+    _install_wheel(session, "fast,cli,simulator", *_group("peers"))
     home = Path(session.virtualenv.location)
     if shutil.which("npm"):
         session.run("npm", "install", "--no-audit", "--no-fund", "--prefix", str(home), PRISM, external=True)
@@ -128,7 +128,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check the types of the wrapper and of code that uses it (mypy for each system, basedpyright, pyright)."""
-    _install_wheel(session, "aiohttp,cli,simulator", *_group("types"))
+    _install_wheel(session, "fast,cli,simulator", *_group("types"))
     for platform in ("linux", "darwin", "win32"):
         options = [f"--platform={platform}", f"--cache-dir=.mypy_cache/{platform}"]
         session.run("mypy", *options, "wrapper")
@@ -141,7 +141,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests against the built wheel, except those for a browser or Redis; pytest arguments go after --."""
-    _install_wheel(session, "aiohttp,cli,simulator", *_group("tests"))
+    _install_wheel(session, "fast,cli,simulator", *_group("tests"))
     session.run(*PYTEST, *session.posargs)
 
 
@@ -154,7 +154,7 @@ def tests_on(session: nox.Session) -> None:
 @nox.session
 def quick(session: nox.Session) -> None:
     """Run the tests against the working tree, for the inner loop: `-s quick -- -k retry`."""
-    session.install("--editable", ".[aiohttp,cli,simulator]", *_group("tests"))
+    session.install("--editable", ".[fast,cli,simulator]", *_group("tests"))
     # In one process: for a few tests, four workers would take longer to start than to run.
     session.run("pytest", *session.posargs)
 
@@ -162,7 +162,7 @@ def quick(session: nox.Session) -> None:
 @nox.session(tags=["full"])
 def coverage(session: nox.Session) -> None:
     """Run all tests, with those that need Chromium or Redis, and fail under the coverage set in pyproject.toml."""
-    _install_wheel(session, "aiohttp,cli,simulator", *_group("tests"))
+    _install_wheel(session, "fast,cli,simulator", *_group("tests"))
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", *PYTEST, "-m", "", *session.posargs)
     session.run("coverage", "combine", "--quiet")
@@ -178,14 +178,14 @@ def tests_lowest(session: nox.Session) -> None:
         for requirements in (project["dependencies"], *project["optional-dependencies"].values())
         for requirement in requirements
     ]
-    _install_wheel(session, "aiohttp,cli,simulator", *_group("tests"), *lowest)
+    _install_wheel(session, "fast,cli,simulator", *_group("tests"), *lowest)
     session.run(*PYTEST, *session.posargs)
 
 
 @nox.session
 def faults(session: nox.Session) -> None:
     """Play every fault of tests/faults/matrix.py in real time; writes docs/faults.md."""
-    _install_wheel(session, "aiohttp,cli,simulator", *_group("tests"))
+    _install_wheel(session, "fast,cli,simulator", *_group("tests"))
     session.run("python", "-m", "faults.write_matrix", env={"PYTHONPATH": "tests"})
 
 
@@ -201,7 +201,7 @@ def fuzz(session: nox.Session) -> None:
 def mutation(session: nox.Session, module: str) -> None:
     """Change a module in many small ways, and fail if the tests notice fewer than 90 % of them (cosmic-ray)."""
     # The installed copy is mutated; the next run installs it again.
-    _install_wheel(session, "aiohttp,cli,simulator", *_group("tests"), *_group("mutation"))
+    _install_wheel(session, "fast,cli,simulator", *_group("tests"), *_group("mutation"))
     find = "import wonder_payment; print(wonder_payment.__path__[0])"
     package = Path(str(session.run("python", "-c", find, silent=True)).strip())
     folder = Path(session.create_tmp())
@@ -255,7 +255,7 @@ def soak(session: nox.Session) -> None:
 @nox.session(tags=["full"])
 def docs(session: nox.Session) -> None:
     """Build the docs site in site/ without a broken link, and test it."""
-    _install_wheel(session, "aiohttp,cli,simulator", *_group("docs"))
+    _install_wheel(session, "fast,cli,simulator", *_group("docs"))
     # Without this, the theme prints an advertisement at each build.
     session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
     session.run("pytest", "-m", "", "tests/site", *session.posargs)
@@ -293,7 +293,7 @@ def publish_check(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Compare the speed with hand-written clients; writes benchmarks/RESULTS.md. -- --quick only prints."""
-    _install_wheel(session, "aiohttp", *_group("bench"))
+    _install_wheel(session, "fast", *_group("bench"))
     session.run("python", "benchmarks/bench.py", *session.posargs)
 
 

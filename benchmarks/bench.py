@@ -1,6 +1,6 @@
 """Compare the speed of the clients with what people use instead, side by side on this machine.
 
-`nox -s bench`, or `python benchmarks/bench.py` with wonder_payment[aiohttp] and the dependency group `bench` installed,
+`nox -s bench`, or `python benchmarks/bench.py` with wonder-payment[fast] and the dependency group `bench` installed,
 writes RESULTS.md. `--quick` takes less time and only prints. `--own` measures this package alone and only prints: run
 it before and after a change.
 """
@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 HERE = Path(__file__).parent
 CONTRACT = HERE.parent / "openapi.yaml"
-OWN, OWN_ASYNC, OWN_AIOHTTP = "WonderClient", "AsyncWonderClient", "AsyncWonderClient[aiohttp]"
+OWN, OWN_ASYNC, OWN_AIOHTTP = "WonderClient", "AsyncWonderClient", "AsyncWonderClient[fast]"
 SYNC = (OWN, "httpx by hand", "requests by hand", "openapi-generator", "signature alone")
 ASYNC = (OWN_ASYNC, OWN_AIOHTTP, "httpx by hand", "aiohttp by hand", "bytes alone")
 CONCURRENCY = 64

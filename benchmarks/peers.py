@@ -226,7 +226,7 @@ SYNC = {
 }
 ASYNC = {
     "AsyncWonderClient": async_wonder,
-    "AsyncWonderClient[aiohttp]": lambda: async_wonder(transport="aiohttp"),
+    "AsyncWonderClient[fast]": lambda: async_wonder(transport="fast"),
     "httpx by hand": async_httpx_by_hand,
     "aiohttp by hand": aiohttp_by_hand,
     "bytes alone": nothing_but_bytes,

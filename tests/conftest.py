@@ -107,22 +107,25 @@ class Caller:
         return asyncio.run(call())
 
 
+TRANSPORTS = ("sync", "sync fast", "async", "async fast")
+
+
 @pytest.fixture(params=["sync", "async"])
 def caller(request: pytest.FixtureRequest, gateway: SimulatedGateway) -> Caller:
     return caller_of(request.param, gateway)
 
 
 def caller_of(name: str, gateway: SimulatedGateway) -> Caller:
-    """Return the caller of this name; "aiohttp" is the async one with the faster transport."""
+    """Return the caller of one of these names: sync, sync fast, async, async fast."""
     settings: dict[str, Any] = {
         "app_id": gateway.app_id,
         "private_key": gateway.private_key,
         "environment": None,
         "base_url": gateway.base_url,
     }
-    if name == "aiohttp":
-        settings["transport"] = name
-    return Caller(is_async=name != "sync", settings=settings)
+    if name.endswith("fast"):
+        settings["transport"] = "fast"
+    return Caller(is_async=name.startswith("async"), settings=settings)
 
 
 class Clock:

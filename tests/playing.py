@@ -4,7 +4,6 @@ import math
 from typing import Any, TypeAlias
 
 import attrs
-import httpx
 import pytest
 from wonder_payment import (
     InvalidResponseError,
@@ -15,7 +14,7 @@ from wonder_payment import (
     WonderError,
 )
 from wonder_payment._flow import Attempt, Policy, Steps, drive
-from wonder_payment._http.response import checked_response
+from wonder_payment._http.response import RawResponse, checked_response
 from wonder_payment.batch import Result
 
 TOKEN = "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"
@@ -46,12 +45,13 @@ class Player:
 
         def attempt(step: Attempt) -> Result:
             self.began.append(self.now)
-            self.deadlines.append(step.deadline)
+            deadline = min(self.now + step.timeout, step.until)
+            self.deadlines.append(deadline)
             response = left.pop(0) if len(left) > 1 else left[0]
             seconds, result = response if isinstance(response, tuple) else (0.0, response)
-            if self.now + seconds > step.deadline:
+            if self.now + seconds > deadline:
                 result = failed(RequestTimeoutError)
-            self.now = min(self.now + seconds, step.deadline)
+            self.now = min(self.now + seconds, deadline)
             if isinstance(result, WonderError):
                 result.request_id = f"request {len(self.began)}"
             return result
@@ -68,14 +68,17 @@ def token(state: str) -> PaymentToken:
     return PaymentToken(token=TOKEN, token_type="CreditCard", state=state, is_default=False, request_id=request_id)
 
 
-def failed(cause: int | bytes | type[WonderError], **headers: str) -> WonderError:
+def failed(
+    cause: int | bytes | type[WonderError], *, request_id: str | None = "a request", **headers: str
+) -> WonderError:
     """Return the error of a status, of a body with status 200, or of a class."""
     if isinstance(cause, type):
-        return cause("No response.")
+        return cause("No response.", request_id=request_id)
     status, body = (cause, b"") if isinstance(cause, int) else (200, cause)
-    response = httpx.Response(status, headers={name.replace("_", "-"): value for name, value in headers.items()})
+    response = RawResponse(status, {name.replace("_", "-").lower(): value for name, value in headers.items()}, body)
     with pytest.raises(WonderError) as caught:
-        checked_response(response, body, token=TOKEN)
+        checked_response(response, token=TOKEN)
+    caught.value.request_id = request_id
     return caught.value
 
 

@@ -107,7 +107,7 @@ def frame_of(error: BaseException, name: str) -> FrameType:
 
 BUGS = {
     "signing": ("wonder_payment.signing.string_to_sign", 0),
-    "the body": ("wonder_payment._http.exchange._is_readable", 1),
+    "the body": ("wonder_payment._http.connections._is_too_large", 1),
     "reading": ("wonder_payment._http.exchange.checked_response", 1),
     "parsing": ("wonder_payment_client.models.CheckPaymentTokenResponse.from_dict", 1),
     "the result": ("wonder_payment.models.PaymentToken.from_model", 1),

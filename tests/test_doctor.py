@@ -245,7 +245,7 @@ PROXY_ERROR = b"HTTP/1.1 %s no entry for svc:Tr0ub\r\nContent-Length: 0\r\n\r\n"
 @pytest.mark.parametrize(
     ("status", "shown"),
     [
-        ("407", "HTTP 407 Proxy Authentication Required: check the user name and the password in its URL"),
+        ("407", "HTTP 407 Proxy Authentication Required: check the user name and the password in the proxy's URL"),
         ("403", "HTTP 403 Forbidden"),
         ("599", "HTTP 599"),
     ],

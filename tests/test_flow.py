@@ -149,6 +149,24 @@ def test_an_error_of_a_callback_propagates_unchanged(play: Player, callback: str
     assert (caught.value, caught.value.__context__, play.sleeps) == (error, None, [])
 
 
+NOT_SENT = RequestTimeoutError("All connections were in use.")
+
+
+@pytest.mark.parametrize("failures", [0, 1], ids=["first", "retry"])
+def test_an_attempt_that_was_never_sent_does_not_count_and_is_reported(play: Player, failures: int) -> None:
+    play.now = 0.0
+    steps = check(policy(max_elapsed=10.0))
+    assert isinstance(next(steps), Attempt)
+    for _ in range(failures):
+        assert isinstance(steps.send(failed(503, request_id="sent")), Sleep)
+        assert isinstance(next(steps), Attempt)
+    play.now = 10.0
+    with pytest.raises(RequestTimeoutError) as caught:
+        steps.send(NOT_SENT)
+    assert caught.value is NOT_SENT
+    assert caught.value.attempts == failures
+
+
 def run(steps: Steps[Any], attempt: Callable[[Attempt], object], sleep: Callable[[float], object]) -> Any:
     async def call(function: Callable[[Any], object], argument: Any) -> object:
         return function(argument)
@@ -164,7 +182,7 @@ both_drivers = pytest.mark.parametrize("driver", [drive, run], ids=["drive", "dr
 @both_drivers
 def test_both_drivers_carry_out_the_same_steps(driver: Any) -> None:
     def flow() -> Steps[list[object]]:
-        return [(yield Attempt(1.0)), (yield Sleep(2.0)), (yield Attempt(3.0))]
+        return [(yield Attempt(1.0, 2.0)), (yield Sleep(2.0)), (yield Attempt(3.0, 4.0))]
 
     done: list[Any] = []
 
@@ -173,13 +191,13 @@ def test_both_drivers_carry_out_the_same_steps(driver: Any) -> None:
         return len(done)
 
     returned = driver(flow(), attempt, done.append)
-    assert done == [Attempt(1.0), 2.0, Attempt(3.0)]
+    assert done == [Attempt(1.0, 2.0), 2.0, Attempt(3.0, 4.0)]
     assert returned == [1, None, 3]
 
 
 @both_drivers
 @FOREIGN
-@pytest.mark.parametrize("step", [Attempt(1.0), Sleep(2.0)], ids=["attempt", "sleep"])
+@pytest.mark.parametrize("step", [Attempt(1.0, 2.0), Sleep(2.0)], ids=["attempt", "sleep"])
 def test_an_error_of_a_step_leaves_both_drivers_as_itself(
     driver: Any, step: Attempt | Sleep, error: BaseException
 ) -> None:

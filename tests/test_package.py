@@ -34,5 +34,5 @@ def test_the_import_and_its_public_names_need_no_extra() -> None:
     # httpx loads click and rich for a command line of its own, where they are installed.
     ours = loaded("from wonder_payment import *; import wonder_payment.signing") - loaded("import httpx")
     assert {"wonder_payment", "wonder_payment_client", "cryptography"} <= ours
-    extras = {"typer", "rich", "click", "jinja2", "starlette", "uvicorn", "pytest", "aiohttp", "httpx_aiohttp"}
+    extras = {"typer", "rich", "click", "jinja2", "starlette", "uvicorn", "pytest", "aiohttp", "yarl"}
     assert not extras & ours

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -11,11 +12,45 @@ from typing import Any
 import attrs
 import httpx
 import pytest
-from conftest import Clock, key
+from conftest import Clock, Kind, for_both_clients, key
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from faults.making import GOOD, VERIFIED, environment
-from wonder_payment import AsyncWonderClient, ConfigurationError
-from wonder_payment._http.pool import LoopPools, PerRequestPool, ProcessPools
+from wonder_payment import AsyncWonderClient, ConfigurationError, RequestTimeoutError, RetryPolicy, StillPendingError
+from wonder_payment._http.pool import AsyncPool, LoopPools, ProcessPools, SyncPool
+
+
+def until() -> float:
+    return time.monotonic() + 60.0
+
+
+@attrs.define(eq=False)
+class Connection:
+    """A connection that counts how often it is closed."""
+
+    closes: int = 0
+
+    async def send(self, *_request: Any) -> Any:
+        raise NotImplementedError
+
+    async def aclose(self) -> None:
+        self.closes += 1
+
+    def drop(self) -> None:
+        self.closes += 1
+
+
+class SyncConnection:
+    """A connection that is never used."""
+
+    def send(self, *_request: Any) -> Any:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+
+class CannotConnectError(Exception):
+    pass
 
 
 @attrs.define(eq=False)
@@ -111,7 +146,7 @@ def test_checks_that_are_cut_off_give_their_places_back() -> None:
     assert asyncio.run(main())
 
 
-@pytest.mark.parametrize("transport", [None, "aiohttp"], ids=["httpx", "aiohttp"])
+@pytest.mark.parametrize("transport", [None, "fast"], ids=["httpx", "aiohttp"])
 def test_closing_a_client_ends_the_checks_that_wait_for_a_connection_and_cancels_no_task(transport: str | None) -> None:
     async def main() -> None:
         async with a_client(transport=transport) as (client, server):
@@ -126,45 +161,117 @@ def test_closing_a_client_ends_the_checks_that_wait_for_a_connection_and_cancels
     asyncio.run(main())
 
 
-# Which transport a request uses
+# Waiting for a connection
+
+QUEUE = (
+    "All connections were in use until the time of this call was over. Raise max_connections=, or make fewer calls "
+    "at a time."
+)
 
 
-def test_an_idle_transport_is_used_again_the_last_one_first() -> None:
+@pytest.mark.parametrize("transport", [None, "fast"], ids=["httpx", "aiohttp"])
+def test_an_attempt_begins_when_it_has_its_connection(transport: str | None) -> None:
+    async def main() -> tuple[int, set[bool]]:
+        settings = {"max_connections": 10, "transport": transport, "timeout": 60.0, "retry": RetryPolicy.never()}
+        async with a_client(**settings) as (client, server):
+            checks = [asyncio.create_task(client.check_token(VERIFIED)) for _ in range(100)]
+            await reached(lambda: server.in_flight == 10)
+            server.may_respond.set()
+            return server.max_in_flight, {token.is_verified for token in await asyncio.gather(*checks)}
+
+    assert asyncio.run(main()) == (10, {True})
+
+
+def test_a_call_whose_time_ends_in_the_queue_says_so() -> None:
     async def main() -> None:
-        pool = PerRequestPool(Transport)
-        one, two = await pool.acquire(), await pool.acquire()
+        async with a_client(max_connections=1) as (client, server):
+            first = asyncio.create_task(client.check_token(VERIFIED))
+            await reached(lambda: server.in_flight == 1)
+            with pytest.raises(StillPendingError) as caught:
+                await client.wait_for_token(VERIFIED, timeout=0.05)
+            error = caught.value.last_error
+            assert type(error) is RequestTimeoutError
+            assert error.args == (QUEUE,)
+            assert (error.request_id, error.attempts, caught.value.attempts) == (None, 0, 0)
+            server.may_respond.set()
+            await first
+
+    asyncio.run(main())
+
+
+def test_a_sync_call_whose_time_ends_in_the_queue_says_so() -> None:
+    pool = SyncPool(SyncConnection, 1)
+    connection = pool.acquire(until())
+    with pytest.raises(RequestTimeoutError) as caught:
+        pool.acquire(time.monotonic())
+    assert caught.value.args == (QUEUE,)
+    pool.release(connection)
+    assert pool.acquire(time.monotonic()) is connection
+
+
+def test_a_connection_that_cannot_be_made_gives_its_place_back() -> None:
+    def connect() -> SyncConnection:
+        if made:
+            raise CannotConnectError
+        made.append(None)
+        return SyncConnection()
+
+    made = list[None]()
+    pool = SyncPool(connect, 2)
+    connection = pool.acquire(until())
+    for _ in range(3):
+        with pytest.raises(CannotConnectError):
+            pool.acquire(time.monotonic())
+    pool.release(connection)
+    assert pool.acquire(time.monotonic()) is connection
+
+
+@for_both_clients
+@pytest.mark.parametrize("value", [0, -1, 1.5, 10_001, "8", True, None])
+def test_max_connections_is_checked(kind: Kind, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^max_connections= must be a"):
+        kind("app", key(), environment="sandbox", max_connections=value)
+
+
+# Which connection a request uses
+
+
+def test_an_idle_connection_is_used_again_the_last_one_first() -> None:
+    async def main() -> None:
+        pool = AsyncPool(Connection, 100)
+        one, two = await pool.acquire(until()), await pool.acquire(until())
         assert one is not two
         pool.release(one)
         pool.release(two)
-        assert [await pool.acquire(), await pool.acquire()] == [two, one]
+        assert [await pool.acquire(until()), await pool.acquire(until())] == [two, one]
 
     asyncio.run(main())
 
 
-def test_transports_that_are_idle_for_5_seconds_are_closed_one_with_each_request(clock: Clock) -> None:
+def test_connections_that_are_idle_for_5_seconds_are_closed_one_with_each_request(clock: Clock) -> None:
     async def main() -> None:
-        pool = PerRequestPool(Transport)
-        transports = [await pool.acquire() for _ in range(3)]
-        for transport in transports:
-            pool.release(transport)
+        pool = AsyncPool(Connection, 100)
+        connections = [await pool.acquire(until()) for _ in range(3)]
+        for connection in connections:
+            pool.release(connection)
         clock.skip(5.0)
-        pool.release(await pool.acquire())
-        assert [transport.closes for transport in transports] == [0, 0, 0]
+        pool.release(await pool.acquire(until()))
+        assert [connection.closes for connection in connections] == [0, 0, 0]
         clock.skip(0.1)
         for closes in ([1, 0, 0], [1, 1, 0], [1, 1, 0]):
-            pool.release(await pool.acquire())
-            assert [transport.closes for transport in transports] == closes
+            pool.release(await pool.acquire(until()))
+            assert [connection.closes for connection in connections] == closes
 
     asyncio.run(main())
 
 
-def test_closing_a_pool_closes_its_transports_in_use_and_idle() -> None:
+def test_closing_a_pool_closes_its_connections_in_use_and_idle() -> None:
     async def main() -> None:
-        pool = PerRequestPool(Transport)
-        transports = [await pool.acquire() for _ in range(3)]
-        pool.release(transports[0])
+        pool = AsyncPool(Connection, 100)
+        connections = [await pool.acquire(until()) for _ in range(3)]
+        pool.release(connections[0])
         await pool.aclose()
-        assert [transport.closes for transport in transports] == [1, 1, 1]
+        assert [connection.closes for connection in connections] == [1, 1, 1]
         assert pool.is_closed
 
     asyncio.run(main())
@@ -186,7 +293,7 @@ def key_with_callback(on_sign: Callable[[], None]) -> RSAPrivateKey:
     return made
 
 
-@pytest.mark.parametrize("transport", [None, "aiohttp"], ids=["httpx", "aiohttp"])
+@pytest.mark.parametrize("transport", [None, "fast"], ids=["httpx", "aiohttp"])
 def test_requests_that_begin_at_once_are_signed_in_turns_and_other_tasks_run_between_them(
     transport: str | None,
 ) -> None:
@@ -216,7 +323,7 @@ HTTP = "http://127.0.0.1:9"
 
 @pytest.fixture
 def pools() -> ProcessPools:
-    return ProcessPools(HTTP, None)
+    return ProcessPools(HTTP, None, 100)
 
 
 def test_a_process_has_one_pool_and_a_forked_child_another(
@@ -240,9 +347,9 @@ def test_a_closed_client_has_no_pool(pools: ProcessPools) -> None:
 @pytest.mark.parametrize("in_flight", [False, True])
 def test_a_dropped_client_closes_its_connections_unless_a_request_is_in_flight(*, in_flight: bool) -> None:
     transport = Transport()
-    pools = ProcessPools(HTTP, transport)
+    pools = ProcessPools(HTTP, transport, 100)
     if in_flight:
-        pools.here().in_flight.add(object())
+        pools.here().acquire(until())
     pools.here()
     del pools
     gc.collect()
@@ -250,7 +357,7 @@ def test_a_dropped_client_closes_its_connections_unless_a_request_is_in_flight(*
 
 
 def test_an_event_loop_has_one_pool_and_another_loop_another() -> None:
-    pools = LoopPools(HTTP, None)
+    pools = LoopPools(HTTP, None, 100)
 
     async def here() -> Any:
         assert pools.here() is pools.here()
@@ -262,7 +369,7 @@ def test_an_event_loop_has_one_pool_and_another_loop_another() -> None:
 
 def test_closing_an_async_client_closes_the_pool_of_the_running_loop() -> None:
     transport = Transport()
-    pools = LoopPools(HTTP, transport)
+    pools = LoopPools(HTTP, transport, 100)
 
     async def main() -> None:
         pool = pools.here()
@@ -299,14 +406,15 @@ TLS = "https://127.0.0.1:9"
         *((make, HTTP, None, 0) for make in (ProcessPools, LoopPools)),
         *((make, TLS, None, 1) for make in (ProcessPools, LoopPools)),
         *((make, TLS, Transport(), 0) for make in (ProcessPools, LoopPools)),
-        (LoopPools, TLS, "aiohttp", 1),
+        (ProcessPools, TLS, "fast", 1),
+        (LoopPools, TLS, "fast", 1),
     ],
     ids=lambda value: getattr(value, "__name__", None) or str(value).partition("(")[0],
 )
 def test_certificates_are_read_once_for_all_processes_and_event_loops_and_only_for_tls(
     reads: list[None], monkeypatch: pytest.MonkeyPatch, make: Any, origin: str, transport: Any, times: int
 ) -> None:
-    pools = make(origin, transport)
+    pools = make(origin, transport, 100)
 
     async def main() -> None:
         pools.here()

@@ -1,12 +1,13 @@
 """checked_response(): status, headers and body in; a payment token or the right error out. No client, no I/O."""
 
+import gzip
 import json
 import time
+import zlib
 from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Any
 
-import httpx
 import pytest
 from faults.responses import TOKEN, outcome_of
 from wonder_payment import (
@@ -22,7 +23,14 @@ from wonder_payment import (
     TokenState,
     TokenType,
 )
-from wonder_payment._http.response import MAX_BYTES, checked_response, clock_difference, http_date, retry_after
+from wonder_payment._http.response import (
+    MAX_BYTES,
+    RawResponse,
+    checked_response,
+    clock_difference,
+    http_date,
+    retry_after,
+)
 
 HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
 CARD = {
@@ -92,7 +100,7 @@ def test_a_good_response_is_a_payment_token(body: dict[str, Any], expected: dict
 
 
 def test_a_checked_response_has_what_the_generated_parser_reads_and_shows_no_value() -> None:
-    checked = checked_response(httpx.Response(200), json.dumps(envelope()).encode(), token=TOKEN)
+    checked = checked_response(RawResponse(200, {}, json.dumps(envelope()).encode()), token=TOKEN)
     assert (checked.status_code, checked.content, checked.headers) == (200, b"", None)
     assert checked.json() == envelope()
     assert repr(checked) == "CheckedResponse(status_code=<HTTPStatus.OK: 200>, content=b'', headers=None)"
@@ -191,10 +199,7 @@ UNKNOWN_TOKEN = (
 )
 CREDENTIAL = {"code": "E000002", "message": "Invalid Credential Format."}
 CHECK_CREDENTIAL = "Check the app id, and that no proxy changes the Credential header."
-PROXY = (
-    "The proxy rejected its credentials; the gateway did not get the request. Check the user name and the password in "
-    "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY."
-)
+PROXY = "The gateway did not get the request: check the user name and the password in the proxy's URL."
 SUMMARIES = [
     (api_error(418), "The gateway returned HTTP 418."),
     (api_error(418, ERROR), "The gateway returned HTTP 418, code E1: Nope."),
@@ -286,7 +291,7 @@ NO_TOKEN, NOT_JSON = "`data.payment_token` is missing", "it is not one unambiguo
 TWO_STATES = json.dumps(envelope()).replace('"state"', '"state": "pending", "state"').encode()
 # name: (body, problem[, status])
 BAD: dict[str, tuple[Any, ...]] = {
-    "not read": (None, "its body is compressed or larger than 1 MiB, and was not read to its end"),
+    "not read": (None, "its body is larger than 1 MiB, and was not read to its end"),
     "empty": (b"", NOT_JSON),
     "truncated": (json.dumps(envelope()).encode()[:-3], NOT_JSON),
     "HTML": (HTML, NOT_JSON),
@@ -338,6 +343,52 @@ def test_a_good_status_that_breaks_the_contract_is_an_invalid_response(case: tup
     size = len(content or b"")
     assert error.args == (f"The response (HTTP {status}, {size} bytes) breaks the contract: {problem}.",)
     assert not error.is_transient
+
+
+# Compressed bodies
+
+GOOD_BODY = json.dumps(envelope()).encode()
+ZLIB = zlib.compress(GOOD_BODY)
+COMPRESSED = {
+    "gzip": ("gzip", gzip.compress(GOOD_BODY)),
+    "capitals": (" GZIP ", gzip.compress(GOOD_BODY)),
+    "x-gzip": ("x-gzip", gzip.compress(GOOD_BODY)),
+    "deflate": ("deflate", ZLIB),
+    "deflate without a header": ("deflate", ZLIB[2:-4]),
+    "identity": ("identity", GOOD_BODY),
+    "1 MiB": ("gzip", gzip.compress(GOOD_BODY + b" " * (MAX_BYTES - len(GOOD_BODY)))),
+}
+UNREADABLE = {
+    "br": ("br", GOOD_BODY, "its Content-Encoding is br, which was not asked for"),
+    "two codings": ("gzip, br", GOOD_BODY, "its Content-Encoding is gzip, br, which was not asked for"),
+    "not gzip": ("gzip", GOOD_BODY, "its body is not one whole gzip stream"),
+    "empty": ("gzip", b"", "its body is not one whole gzip stream"),
+    "cut off": ("gzip", gzip.compress(GOOD_BODY)[:-9], "its body is not one whole gzip stream"),
+    "two streams": ("gzip", gzip.compress(GOOD_BODY) * 2, "its body is not one whole gzip stream"),
+    "deflate cut off": ("deflate", ZLIB[:-9], "its body is not one whole deflate stream"),
+    "a bomb": ("gzip", gzip.compress(b" " * (MAX_BYTES + 1)), "its body is larger than 1 MiB"),
+    "a deflate bomb": ("deflate", zlib.compress(b" " * (100 * MAX_BYTES)), "its body is larger than 1 MiB"),
+}
+
+
+@pytest.mark.parametrize(("encoding", "body"), COMPRESSED.values(), ids=COMPRESSED)
+def test_gzip_and_deflate_are_read(encoding: str, body: bytes) -> None:
+    assert isinstance(outcome_of(body, content_encoding=encoding), PaymentToken)
+
+
+def test_a_compressed_error_keeps_its_code() -> None:
+    error = api_error(401, gzip.compress(json.dumps(ERROR).encode()), content_encoding="gzip")
+    assert (type(error), error.code, error.message) == (AuthenticationError, "E1", "Nope.")
+
+
+@pytest.mark.parametrize(("encoding", "body", "problem"), UNREADABLE.values(), ids=UNREADABLE)
+def test_a_body_that_cannot_be_decompressed_is_an_error_that_names_the_reason(
+    encoding: str, body: bytes, problem: str
+) -> None:
+    for status, kind in ((200, InvalidResponseError), (401, AuthenticationError), (502, ServerError)):
+        error = outcome_of(body, status, content_encoding=encoding)
+        assert type(error) is kind
+        assert problem in str(error)
 
 
 # The headers

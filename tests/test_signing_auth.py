@@ -14,7 +14,7 @@ import httpx
 import pytest
 from conftest import key
 from wonder_payment import ConfigurationError
-from wonder_payment.signing import WonderAuth, new_nonce, verify
+from wonder_payment.signing import WonderAuth, verify
 
 APP_ID = "d900da8b-6e16-4a85-8a66-05d29ac53f24"
 ORIGIN = "https://gateway.example"
@@ -173,10 +173,14 @@ def test_headers_of_an_earlier_signature_are_replaced() -> None:
     assert "old" not in request.headers.values()
 
 
-def test_a_nonce_is_16_characters_of_the_systems_secure_source(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len({new_nonce() for _ in range(1000)}) == 1000
+def test_a_nonce_and_a_request_id_come_from_the_systems_secure_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    auth = wonder_auth()
+    signatures = [next(auth.signatures("POST", "/", b"")) for _ in range(20)]
+    assert len({signature["Nonce"] for signature in signatures}) == 20
+    assert len({signature["X-Request-ID"] for signature in signatures}) == 20
     monkeypatch.setattr(secrets, "token_bytes", lambda size: b"\xab" * size)
-    assert new_nonce() == "ab" * 8
+    signature = next(auth.signatures("POST", "/", b""))
+    assert (signature["Nonce"], signature["X-Request-ID"]) == ("ab" * 8, "abababab-abab-4bab-abab-abababababab")
 
 
 # Its origin

@@ -80,7 +80,7 @@ def test_other_failures_between_rate_limits_count(play: Player) -> None:
 def test_a_pause_costs_the_other_tokens_none_of_their_time(play: Player) -> None:
     throttle = Throttle()
     other = checked(throttle, timeout=60.0, max_elapsed=30.0)
-    assert next(other) == Attempt(30.0)
+    assert next(other) == Attempt(60.0, 30.0)
     assert other.send(failed(502)) == Sleep(1.0)
     throttle.hold(40.0, sent_at=0.0)
     play.now = 1.0
@@ -90,13 +90,13 @@ def test_a_pause_costs_the_other_tokens_none_of_their_time(play: Player) -> None
     assert next(other) == Sleep(20.0)
     play.now = 60.0
     # Its own delay counts, and the rest of the pause does not.
-    assert next(other) == Attempt(30.0 + 59.0)
+    assert next(other) == Attempt(60.0, 30.0 + 59.0)
 
 
 def test_rate_limits_of_requests_that_were_in_flight_together_are_one_pause(play: Player) -> None:
     throttle = Throttle()
     flows = [checked(throttle, backoff_initial=0.0) for _ in range(8)]
-    assert [next(flow) for flow in flows] == [Attempt(10.0)] * 8
+    assert [next(flow) for flow in flows] == [Attempt(10.0, 30.0)] * 8
     for flow in flows:
         play.now += 0.1  # each pause is over before the next rate limit arrives
         assert isinstance(flow.send(failed(429)), Attempt)

@@ -7,7 +7,6 @@ import traceback
 from collections.abc import Iterator
 from typing import Any
 
-import aiohttp
 import httpx
 import pytest
 from conftest import TOKEN, Kind, for_both_clients
@@ -21,6 +20,7 @@ from wonder_payment import (
     WonderClient,
     WonderError,
 )
+from wonder_payment._http.failures import network_error
 
 
 def subclasses(kind: type[httpx.TransportError]) -> Iterator[type[httpx.TransportError]]:
@@ -47,12 +47,11 @@ FAILURES: list[tuple[Exception, type[Exception]]] = [
     *((kind("broken off"), kind) for kind in OWN_CLASS),
     *((kind(1, "broken off"), kind) for kind in (ssl.SSLError, ssl.SSLCertVerificationError)),
     (LibraryError("broken off", 1), OSError),
-    (aiohttp.ClientPayloadError("broken off"), OSError),
-    (aiohttp.ServerTimeoutError("broken off"), OSError),
 ]
-SMOKE = [
-    failure for failure in FAILURES if type(failure[0]) in (httpx.ReadTimeout, OSError, aiohttp.ClientPayloadError)
-]
+SMOKE = [failure for failure in FAILURES if type(failure[0]) in (httpx.ReadTimeout, OSError, httpx.ProtocolError)]
+
+PROTOCOL = "The response is not valid HTTP: broken off. Check base_url, and what changes responses."
+TLS = "No secure connection: broken off. Check base_url, the CA certificates and the clock."
 
 
 def check_failure(kind: Kind, handler: Handler, failure: Exception, cause: type[Exception]) -> None:
@@ -64,7 +63,11 @@ def check_failure(kind: Kind, handler: Handler, failure: Exception, cause: type[
         assert error.args == ("The gateway did not respond in time. Retry later.",)
     else:
         assert type(error) is NetworkError
-        assert error.args == ("No response from the gateway: broken off. Retry later.",)
+        is_protocol = isinstance(failure, httpx.ProtocolError | httpx.UnsupportedProtocol)
+        is_tls = isinstance(failure, ssl.SSLCertVerificationError)
+        text = "No response from the gateway: broken off. Retry later."
+        assert error.args == (PROTOCOL if is_protocol else TLS if is_tls else text,)
+        assert error.is_transient is not (is_protocol or is_tls)
     # A copy: the frames and the request of the original hold the signed headers.
     assert type(error.__cause__) is cause
     assert error.__cause__ is not failure
@@ -103,7 +106,7 @@ QUOTED = f"{TOKEN} 4111111111111111 SAM"
 TEXTS = [
     ("[Errno 111] Connection refused", "[Errno 111] Connection refused."),
     ("All connection attempts failed.", "All connection attempts failed."),
-    ("", "RemoteProtocolError."),
+    ("", "NetworkError."),
     (f"illegal status line: {QUOTED}", "illegal status line: …4bed …1111 SAM."),
     (f"illegal status line: bytearray(b'{QUOTED}')", "illegal status line: …."),
     (f"illegal header line: b'{QUOTED}'\n and more {QUOTED}", "illegal header line: …."),
@@ -115,11 +118,72 @@ TEXTS = [
 @pytest.mark.parametrize(("text", "shown"), TEXTS, ids=[shown for _, shown in TEXTS])
 def test_the_text_of_a_failure_is_whole_without_secrets_and_bytes_of_the_response(text: str, shown: str) -> None:
     with pytest.raises(NetworkError) as caught:
-        caller(WonderClient, failing(httpx.RemoteProtocolError(text))).check()
+        caller(WonderClient, failing(httpx.NetworkError(text))).check()
     assert caught.value.args == (f"No response from the gateway: {shown} Retry later.",)
     everything = "".join(traceback.format_exception(caught.value)) + str(vars(caught.value))
     assert TOKEN not in everything
     assert "4111111111111111" not in everything
+
+
+# Whether a retry may help
+
+
+def tls(reason: str) -> httpx.ConnectError:
+    """Return what httpx raises for an error of OpenSSL."""
+    cause = ssl.SSLError(1, "no")
+    cause.reason = reason
+    error = httpx.ConnectError(f"[SSL: {reason}] no")
+    error.__cause__ = OSError(cause)
+    return error
+
+
+LASTING = {
+    **{
+        reason: tls(reason)
+        for reason in (
+            *("CERTIFICATE_VERIFY_FAILED", "TLSV1_ALERT_UNKNOWN_CA", "TLSV13_ALERT_CERTIFICATE_REQUIRED"),
+            *("TLSV1_ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL", "SSLV3_ALERT_HANDSHAKE_FAILURE"),
+            *("TLSV1_UNRECOGNIZED_NAME", "WRONG_VERSION_NUMBER", "HTTP_REQUEST", "NO_SHARED_CIPHER"),
+            *("EE_KEY_TOO_SMALL", "UNSAFE_LEGACY_RENEGOTIATION_DISABLED"),
+        )
+    },
+    "malformed": httpx.RemoteProtocolError("illegal status line"),
+    "our own": httpx.LocalProtocolError("Illegal header value"),
+    "scheme": httpx.UnsupportedProtocol("no"),
+    **{f"proxy {status}": httpx.ProxyError(f"{status} No") for status in (400, 401, 403, 404, 407, 499)},
+}
+PASSING = {
+    **{reason: tls(reason) for reason in ("UNEXPECTED_EOF_WHILE_READING", "PROTOCOL_IS_SHUTDOWN", "DECRYPTION_FAILED")},
+    "name": httpx.ConnectError("[Errno -2] Name or service not known"),
+    "ended": httpx.RemoteProtocolError("Server disconnected without sending a response."),
+    "cut off": httpx.RemoteProtocolError("peer closed connection without sending complete message body"),
+    **{f"proxy {status}": httpx.ProxyError(f"{status} No") for status in (408, 429, 500, 502, 503)},
+    "proxy": httpx.ProxyError("Connection refused"),
+}
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["in time", "late"])
+@pytest.mark.parametrize("error", LASTING.values(), ids=LASTING)
+def test_a_failure_that_would_come_back_is_not_transient(error: Exception, *, is_late: bool) -> None:
+    failure = network_error(error, is_late=is_late)
+    assert (type(failure), failure.is_transient) == (NetworkError, False)
+    assert "Retry later" not in str(failure)
+
+
+@pytest.mark.parametrize("error", PASSING.values(), ids=PASSING)
+def test_a_failure_that_may_pass_is_transient(error: Exception) -> None:
+    failure = network_error(error, is_late=False)
+    assert (type(failure), failure.is_transient) == (NetworkError, True)
+    assert str(failure).endswith("Retry later.")
+    assert type(network_error(error, is_late=True)) is RequestTimeoutError
+
+
+def test_a_certificates_problem_is_named() -> None:
+    cause = ssl.SSLCertVerificationError(1, "no")
+    cause.verify_message = "certificate has expired"
+    error = httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED]")
+    error.__cause__ = cause
+    assert "No secure connection: certificate has expired." in str(network_error(error, is_late=False))
 
 
 # Anything else propagates unchanged
@@ -185,4 +249,4 @@ def test_a_client_that_is_closed_before_a_retry_sends_nothing_more(kind: Kind) -
     client: Any = caller(kind, handler, retry=RetryPolicy(backoff_initial=0.01), on_retry=on_retry).make()
     with pytest.raises(ConfigurationError, match="This client was closed") as caught:
         asyncio.run(client.check_token(TOKEN)) if kind is AsyncWonderClient else client.check_token(TOKEN)
-    assert (len(requests), caught.value.attempts) == (1, 2)
+    assert (len(requests), caught.value.attempts) == (1, 1)

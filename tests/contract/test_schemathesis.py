@@ -1,5 +1,6 @@
 """The simulator follows openapi.yaml: schemathesis generates requests from the contract, and finds no violation."""
 
+import secrets
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,7 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from schemathesis import BaseSchema, Case
 from schemathesis.config import SchemathesisConfig
-from wonder_payment.signing import SCHEME, new_nonce, sign, string_to_sign
+from wonder_payment.signing import SCHEME, sign, string_to_sign
 from wonder_payment.simulator import TEST_CUSTOMER_UUID, TEST_TOKENS, TEST_VERIFY_UUID, SimulatedGateway
 
 CONTRACT = yaml.safe_load((Path(__file__).parents[2] / "openapi.yaml").read_text(encoding="utf-8"))
@@ -83,7 +84,7 @@ class Signature(requests.auth.AuthBase):
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         assert isinstance(request.body, bytes | None)
         credential = f"{self._app_id}/{time.strftime('%Y%m%d%H%M%S', time.gmtime())}/{SCHEME}"
-        nonce = new_nonce()
+        nonce = secrets.token_hex(8)
         digest = string_to_sign(credential, nonce, str(request.method), request.path_url, request.body)
         headers = {"Credential": credential, "Nonce": nonce, "Signature": sign(self._private_key, digest)}
         request.headers.update({name: value for name, value in (headers | self._changes).items() if value is not None})

@@ -80,9 +80,7 @@ class Time:
 NONE = Time("no delay")
 BACKOFF = Time("the backoffs", (0.1, 0.2))
 TIMEOUT = Time("the attempts' timeouts and the backoffs", (0.1, 0.2), (1.0, 1.0))
-CONNECTING = Time(
-    "the attempts' timeouts (sync: a quarter of each, async: half) and the backoffs", (0.1, 0.2), (0.25, 0.5)
-)
+CONNECTING = Time("the attempts' timeouts (half of each) and the backoffs", (0.1, 0.2), (0.5, 0.5))
 HEADERS = Time("the attempts' timeouts (sync: all the headers) and the backoffs", (0.1, 0.2), (1.0, 1.0))
 
 
@@ -152,7 +150,12 @@ ROWS: list[Row] = [
         "HTTP 302: a redirect to an invalid URL", simulated(status=302, headers={"Location": "http://[/"}), APIError
     ),
     permanent("HTTP 204", simulated(status=204, body=""), InvalidResponseError),
-    permanent("HTTP 200 with a compressed body", simulated(**ZIPPED), InvalidResponseError),
+    handled("HTTP 200 with a compressed body", simulated(**ZIPPED)),
+    permanent(
+        "HTTP 200 with a body compressed in another way",
+        simulated(body=BODY, headers={"Content-Encoding": "br"}),
+        InvalidResponseError,
+    ),
     permanent(
         "a response without a length that is cut off",
         plain(responding_once(b"HTTP/1.1 200 OK\r\n\r\n" + BODY[:100])),
@@ -182,14 +185,14 @@ ROWS: list[Row] = [
     transient("connection closed without a response", plain(responding_once(b"")), NetworkError),
     transient("connection closed at once", plain(lambda _: None), NetworkError),
     transient("a chunk that is cut off", plain(responding_once(CHUNKED + b"ff\r\n{")), NetworkError),
-    transient("a chunk whose length is not a number", plain(responding_once(CHUNKED + b"many\r\n{")), NetworkError),
-    transient(
+    permanent("a chunk whose length is not a number", plain(responding_once(CHUNKED + b"many\r\n{")), NetworkError),
+    permanent(
         "a length that is not a number",
         plain(responding_once(b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n")),
         NetworkError,
     ),
-    transient("a protocol other than HTTP", plain(responding_once(b"220 mail.example ESMTP\r\n\r\n")), NetworkError),
-    transient("headers without end", plain(endless(b"X-More: and more\r\n")), NetworkError),
+    permanent("a protocol other than HTTP", plain(responding_once(b"220 mail.example ESMTP\r\n\r\n")), NetworkError),
+    permanent("headers without end", plain(endless(b"X-More: and more\r\n")), NetworkError),
     # The connection in the pool.
     handled("connection closed by the gateway while idle", closed_while_idle),
     handled("idle connection reset when it is used again", idle(reset), attempts=2, time=BACKOFF),
@@ -201,13 +204,13 @@ ROWS: list[Row] = [
     # TLS.
     transient("connection reset in the TLS handshake", encrypted(lambda _: reset), NetworkError),
     transient("no response in the TLS handshake", encrypted(lambda _: silent), RequestTimeoutError, time=CONNECTING),
-    transient("plain HTTP on the port for HTTPS", plain_http_on_https, NetworkError, can_pass=False),
-    transient("an expired certificate", with_certificate(expired), NetworkError),
-    transient("a self-signed certificate", with_certificate(self_signed), NetworkError),
-    transient(
+    permanent("plain HTTP on the port for HTTPS", plain_http_on_https, NetworkError),
+    permanent("an expired certificate", with_certificate(expired), NetworkError),
+    permanent("a self-signed certificate", with_certificate(self_signed), NetworkError),
+    permanent(
         "a certificate of an unknown authority", with_certificate(lambda: trustme.CA().issue_cert(HERE)), NetworkError
     ),
-    transient(
+    permanent(
         "a certificate for another host",
         with_certificate(lambda: authority().issue_cert("gateway.example")),
         NetworkError,
@@ -215,12 +218,12 @@ ROWS: list[Row] = [
     # The environment's proxy.
     transient("a proxy that refuses the connection", refused_by_proxy, NetworkError),
     *(
-        transient(
+        row(
             f"a proxy that returns HTTP {status}",
             through_proxy(responding_once(f"HTTP/1.1 {status} No\r\nContent-Length: 0\r\n\r\n".encode())),
             NetworkError,
         )
-        for status in (403, 407, 502)
+        for row, status in ((permanent, 403), (permanent, 407), (transient, 502))
     ),
     transient("a proxy that closes the connection", through_proxy(responding_once(b"")), NetworkError),
     transient("a proxy that does not respond", through_proxy(silent), RequestTimeoutError, time=TIMEOUT),

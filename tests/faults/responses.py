@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import attrs
-import httpx
 from hypothesis import strategies as st
 from wonder_payment import (
     APIError,
@@ -28,7 +27,7 @@ from wonder_payment import (
     TokenType,
     WonderError,
 )
-from wonder_payment._http.response import checked_response
+from wonder_payment._http.response import RawResponse, checked_response
 from wonder_payment_client.models import CheckPaymentTokenResponse
 
 TOKEN = "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"
@@ -38,9 +37,9 @@ MAX_CONTAINERS = 50
 
 def outcome_of(body: bytes | None, status: int = 200, **headers: str) -> PaymentToken | WonderError:
     """Return what the caller gets for a response, whether it is returned or raised."""
-    raw = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
+    received = {name.replace("_", "-").lower(): value for name, value in headers.items()}
     try:
-        checked = checked_response(httpx.Response(status, headers=raw), body, token=TOKEN)
+        checked = checked_response(RawResponse(status, received, body), token=TOKEN)
     except WonderError as error:
         return error
     return PaymentToken.from_model(CheckPaymentTokenResponse.from_dict(checked.json()), request_id=None)

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
-from conftest import Caller, key
+from conftest import TRANSPORTS, Caller, key
 from faults.making import a_server, read_request
 from faults.responses import HOLDER, OTHER_ENCODINGS, RAW, Raw, Twice, bodies, good, judge, nested, outcome_of, written
 from hypothesis import given, settings
@@ -235,7 +235,7 @@ HUGE: dict[str, tuple[str, list[bytes]]] = {
 
 @pytest.mark.parametrize(("status", "kind"), [("200 OK", InvalidResponseError), ("502 Bad Gateway", ServerError)])
 @pytest.mark.parametrize("body", HUGE)
-@pytest.mark.parametrize("client", ["sync", "async", "aiohttp"])
+@pytest.mark.parametrize("client", TRANSPORTS)
 def test_a_response_of_100_mib_is_not_read_to_its_end(
     client: str, body: str, status: str, kind: type[WonderError]
 ) -> None:
@@ -253,8 +253,8 @@ def test_a_response_of_100_mib_is_not_read_to_its_end(
                 sent += len(piece)
 
     settings = {"app_id": "app", "private_key": key(), "environment": None, "timeout": 60.0}
-    settings |= {"transport": "aiohttp"} if client == "aiohttp" else {}
+    settings |= {"transport": "fast"} if client.endswith("fast") else {}
     with a_server(send, None) as port, cheap(), pytest.raises(kind):
-        Caller(client != "sync", settings).check(base_url=f"http://127.0.0.1:{port}")
+        Caller(client.startswith("async"), settings).check(base_url=f"http://127.0.0.1:{port}")
     # The sockets' own buffers hold some.
     assert sent < 20 * MIB

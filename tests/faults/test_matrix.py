@@ -7,7 +7,7 @@ from unittest.mock import patch
 import attrs
 import certifi
 import pytest
-from conftest import Caller, Clock, caller_of
+from conftest import TRANSPORTS, Caller, Clock, caller_of
 from faults.making import authority
 from faults.matrix import POLL, RETRY, ROWS, Outcome, Row, observe
 from faults.write_matrix import DOCUMENT, HEADINGS
@@ -25,7 +25,7 @@ def few_certificates() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(params=["sync", "async", "aiohttp"])
+@pytest.fixture(params=TRANSPORTS)
 def caller(request: pytest.FixtureRequest, gateway: SimulatedGateway) -> Caller:
     return caller_of(request.param, gateway)
 
@@ -45,7 +45,7 @@ def play(
     **options: Any,
 ) -> tuple[Outcome, Clock]:
     """Observe a row, if possible on a clock on which sleeping takes no time, and check what holds for every row."""
-    if caller.settings.get("transport") == "aiohttp" and row.fault.endswith("byte by byte within TLS"):
+    if caller.is_async and "transport" in caller.settings and row.fault.endswith("byte by byte within TLS"):
         pytest.skip("aiohttp leaves the end of a TLS connection to the event loop, which ends first here")
     clock = Clock(monkeypatch, is_still=not row.is_slow)
     succeeds = row.kind is None or is_once

@@ -384,7 +384,7 @@ def test_a_client_makes_its_connections_anew_after_a_late_patch(monkeypatch: pyt
 
     native, patched = ssl.SSLContext, type("SSLContext", (ssl.SSLContext,), {})
     monkeypatch.setattr(pool, "certificates", certificates)
-    pools = pool.ProcessPools("https://127.0.0.1:9", None)
+    pools = pool.ProcessPools("https://127.0.0.1:9", None, 100)
     before = pools.here()
     monkeypatch.setattr(ssl, "SSLContext", patched)
     after = pools.here()

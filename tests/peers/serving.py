@@ -13,7 +13,7 @@ import trustme
 from examples.programs import Program, running
 from wonder_payment.simulator import SimulatedGateway
 
-FAST = "aiohttp"  # the name of the faster transport
+FAST = "fast"  # the name of the faster transport
 
 # Over TLS, nginx serves the simulator as it is, and behind a proxy that compresses whatever the client accepts.
 NGINX = """

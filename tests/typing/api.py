@@ -75,10 +75,11 @@ def settings(pem: str, key: RSAPrivateKey) -> None:
     WonderClient("app", pem, environment="sandbox", retry=RetryPolicy(max_attempts=2), on_retry=count)
     WonderClient("app", pem, environment="sandbox", transport=httpx.HTTPTransport())
     AsyncWonderClient("app", pem, environment="sandbox", transport=httpx.AsyncHTTPTransport())
-    AsyncWonderClient("app", pem, environment="sandbox", transport="aiohttp")
+    AsyncWonderClient("app", pem, environment="sandbox", transport="fast")
     AsyncWonderClient.from_env({"WONDER_APP_ID": "app"}, timeout=2.0)
     WonderClient("app")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     WonderClient.from_env(nonsense=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    WonderClient("app", pem, environment="sandbox", transport="fast")
     WonderClient("app", pem, environment="sandbox", transport="aiohttp")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 

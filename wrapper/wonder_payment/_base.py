@@ -38,8 +38,10 @@ class BaseClient(Generic[TransportT]):
         retry: RetryPolicy = RetryPolicy(),
         on_retry: Callable[[WonderError, float], object] | None = None,
         transport: TransportT | None = None,
+        max_connections: int = 100,
     ) -> None:
         number("timeout=", timeout, above=True)
+        number("max_connections=", max_connections, minimum=1, maximum=10_000, whole=True)
         if not isinstance(retry, RetryPolicy):
             raise ConfigurationError("retry= must be a RetryPolicy; RetryPolicy.never() turns retries off.", attempts=0)
         config.check_callback("on_retry=", on_retry)
@@ -48,9 +50,9 @@ class BaseClient(Generic[TransportT]):
         self._language = config.checked_language(language)
         self._policy = Policy(retry, timeout, on_retry)
         self._auth = WonderAuth(self._app_id, loaded_key(private_key, passphrase), origin=self._origin)
-        self._open(transport)
+        self._open(transport, max_connections)
 
-    def _open(self, transport: TransportT | None) -> None:
+    def _open(self, transport: TransportT | None, max_connections: int) -> None:
         raise NotImplementedError
 
     @classmethod

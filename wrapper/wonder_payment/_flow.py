@@ -33,12 +33,21 @@ _FINAL_POLL_MIN, _FINAL_POLL_MAX, _FINAL_POLL_SHARE = 0.25, 1.0, 0.1
 # How many rate limits a token of a batch may get for each attempt of the policy, even if other tokens succeed.
 _MAX_RATE_LIMITS = 8
 
+# Seconds by which a timer may end an attempt before its deadline.
+_EARLY = 0.01
+
 
 @attrs.frozen
 class Attempt:
-    """Step: make one attempt that ends by ``deadline`` (time.monotonic()), and return the token or the error."""
+    """Step: make one attempt, and return the token or the error.
 
-    deadline: float
+    Attributes:
+        timeout: Seconds for the attempt, once it has a connection.
+        until: When it must end at the latest (time.monotonic()).
+    """
+
+    timeout: float
+    until: float
 
 
 @attrs.frozen
@@ -101,13 +110,13 @@ def attempts(
     deadline = min(time.monotonic() + retry.max_elapsed, until)
     number = limited = 0
     while True:
-        number += 1
         while throttle and ((left := throttle.left()) > 0 or throttle.stopped.is_set()):
             deadline += left
             yield Sleep(left)
         began = time.monotonic()
-        attempt = Attempt(min(began + policy.timeout, deadline))
-        result: Result = yield attempt
+        result: Result = yield Attempt(policy.timeout, deadline)
+        is_sent = result.request_id is not None
+        number += is_sent
         seconds = time.monotonic() - began
         logger.debug("attempt %d: %s after %.3f s (request id %s)", number, _label(result), seconds, result.request_id)
         is_limited = throttle is not None and _is_rate_limit(result)
@@ -117,7 +126,7 @@ def attempts(
             _warn_of_unknown_state(policy, result)
             return Outcome(result, number, seconds)
         # A timeout caused by the call's own deadline says less than the failure before it.
-        is_cut_short = isinstance(result, RequestTimeoutError) and attempt.deadline == deadline
+        is_cut_short = is_sent and isinstance(result, RequestTimeoutError) and time.monotonic() > deadline - _EARLY
         failure = failure if failure and is_cut_short and not isinstance(failure, RequestTimeoutError) else result
         failure.attempts = number
         delay = retry.delay(failure, number)

@@ -18,7 +18,7 @@ _MAX_READ = 2_000
 _SECRET = re.compile(r"[\w+/=%-]{28,}(?=[\w+/=%-]{4})|(?:[0-9][ ._/-]?){8,}(?=(?:[0-9][ ._/-]?){3}[0-9])", re.ASCII)
 
 # The packages whose frames hold the key, the token, the signed headers or the response while an attempt runs.
-_LIBRARIES = {"aiohttp", "anyio", "cryptography", "h11", "h2", "httpcore", "httpx", "httpx_aiohttp"}
+_LIBRARIES = {"aiohttp", "anyio", "cryptography", "h11", "h2", "httpcore", "httpx"}
 _STANDARD = {"asyncio", "base64", "hmac", "json", "socket", "ssl"}
 _PACKAGES = {"wonder_payment", "wonder_payment_client"} | _LIBRARIES | _STANDARD
 

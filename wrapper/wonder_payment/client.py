@@ -40,7 +40,7 @@ class TokenChecker(Protocol[ResultT_co]):
         ...
 
 
-class WonderClient(BaseClient[httpx.BaseTransport]):
+class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
     """The synchronous client.
 
     Make one and keep it. Threads share it, and so do forked processes, each with its own connections.
@@ -56,15 +56,18 @@ class WonderClient(BaseClient[httpx.BaseTransport]):
         retry: When a failed attempt is retried.
         on_retry: Called before each retry with the error and the delay in seconds, for example to count retries. An
             error that it raises ends the call and reaches the caller.
-        transport: An httpx transport to use instead of the default: a proxy, a mock. It is used as it is in every
-            process and event loop; if they cannot share it, make a client in each.
+        transport: ``"fast"``, which needs less CPU time and which tools for httpx do not see; or an httpx transport to
+            use instead of the default: a proxy, a mock. That is used as it is in every process and event loop; if they
+            cannot share it, make a client in each.
+        max_connections: How many requests may be in flight at a time, from 1 to 10,000, in each process or event loop.
+            Others wait for a connection, until the time of their call is over.
 
     Raises:
         ConfigurationError: An argument is wrong. Nothing is sent before the first check.
     """
 
-    def _open(self, transport: httpx.BaseTransport | None) -> None:
-        self._pools = ProcessPools(self._origin, checked_transport(transport, httpx.BaseTransport))
+    def _open(self, transport: httpx.BaseTransport | Literal["fast"] | None, max_connections: int) -> None:
+        self._pools = ProcessPools(self._origin, checked_transport(transport, httpx.BaseTransport), max_connections)
 
     @clears_locals
     def check_token(
@@ -163,7 +166,7 @@ class WonderClient(BaseClient[httpx.BaseTransport]):
         pool = self._pools.here()
 
         def attempt(step: Attempt) -> Result:
-            exchange = SyncExchange(pool, self._auth, self._origin, uuid, step.deadline)
+            exchange = SyncExchange(pool, self._auth, uuid, step.timeout, step.until)
             # The generated function calls request() and nothing else of its httpx client.
             api = Client(base_url=self._origin).set_httpx_client(cast("httpx.Client", exchange))
             try:
@@ -186,18 +189,17 @@ class WonderClient(BaseClient[httpx.BaseTransport]):
         self.close()
 
 
-class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport | Literal["aiohttp"]]):
+class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport | Literal["fast"]]):
     """The client for asyncio: arguments, results and errors are those of `WonderClient`.
 
-    ``transport`` may also be ``"aiohttp"`` (extra ``aiohttp``): with many requests in flight it needs two thirds of
-    the default's CPU time.
+    ``transport="fast"`` uses aiohttp (extra ``fast``).
 
     Several event loops may use it, each with its own connections. Close it in the last one: connections of another loop
     are closed by that loop, if it still runs.
     """
 
-    def _open(self, transport: httpx.AsyncBaseTransport | Literal["aiohttp"] | None) -> None:
-        self._pools = LoopPools(self._origin, checked_transport(transport, httpx.AsyncBaseTransport, "aiohttp"))
+    def _open(self, transport: httpx.AsyncBaseTransport | Literal["fast"] | None, max_connections: int) -> None:
+        self._pools = LoopPools(self._origin, checked_transport(transport, httpx.AsyncBaseTransport), max_connections)
 
     @clears_locals
     async def check_token(
@@ -249,7 +251,7 @@ class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport | Literal["aiohttp"]
         pool = self._pools.here()
 
         async def attempt(step: Attempt) -> Result:
-            exchange = AsyncExchange(pool, self._auth, self._origin, uuid, step.deadline)
+            exchange = AsyncExchange(pool, self._auth, uuid, step.timeout, step.until)
             api = Client(base_url=self._origin).set_async_httpx_client(cast("httpx.AsyncClient", exchange))
             try:
                 response: Any = await check_payment_token.asyncio(client=api, **arguments)

@@ -64,6 +64,7 @@ class Settings(TypedDict, total=False):
     retry: RetryPolicy
     on_retry: Callable[[WonderError, float], object] | None
     transport: Any
+    max_connections: int
 
 
 def plain_text(value: object) -> str | None:
@@ -155,16 +156,16 @@ def check_callback(name: str, callback: object) -> None:
         raise ConfigurationError(f"{name} must be a plain function: nothing would await an async one.", attempts=0)
 
 
-def checked_transport(transport: Any, kind: type, *names: str) -> Any:
-    """Return the transport if it is of this kind, one of these names, or None.
+def checked_transport(transport: Any, kind: type) -> Any:
+    """Return the transport if it is of this kind, ``"fast"`` or None.
 
     Raises:
         ConfigurationError: It is not.
     """
-    if transport is None or isinstance(transport, kind) or plain_text(transport) in names:
+    if transport is None or isinstance(transport, kind) or plain_text(transport) == "fast":
         return transport
-    expected = ", ".join([f"an httpx.{kind.__name__}", *map(repr, names)])
-    raise ConfigurationError(f"transport= must be {expected}, or None, not {described(transport)}.", attempts=0)
+    given = described(transport)
+    raise ConfigurationError(f"transport= must be an httpx.{kind.__name__}, 'fast' or None, not {given}.", attempts=0)
 
 
 def check_wait(timeout: object, poll: object, on_poll: object) -> None:

@@ -31,9 +31,11 @@ def number(
     is_number = issubclass(kind, int | float) and kind is not bool and minimum <= cast("float", value) <= maximum
     if not is_number or (above and value == minimum):
         bounds = f"{'above' if above else 'from'} {minimum:g} up to {maximum:,.10g}"
-        raise ConfigurationError(f"{name} must be a number {bounds}.", attempts=0)
+        is_short = kind is float or (kind is int and abs(cast("int", value)) < 10**18)
+        given = repr(value) if is_short else kind.__name__
+        raise ConfigurationError(f"{name} must be a number {bounds}, not {given}.", attempts=0)
     if whole and not issubclass(kind, int):
-        raise ConfigurationError(f"{name} must be a whole number.", attempts=0)
+        raise ConfigurationError(f"{name} must be a whole number, not {value!r}.", attempts=0)
 
 
 def _checked(**bounds: Any) -> Callable[[object, "attrs.Attribute[Any]", object], None]:

@@ -20,6 +20,7 @@ import uuid
 from collections.abc import Generator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
 import httpx
 from cryptography.exceptions import InvalidSignature
@@ -42,6 +43,9 @@ SCHEME = "Wonder-RSA-SHA256"
 _TIME_FORMAT = "%Y%m%d%H%M%S"
 
 _REJECTED = frozenset({401, 403})
+
+# Yields headers, and gets the status and the Date header of the response.
+Signatures: TypeAlias = Generator[dict[str, str], tuple[int, str | None], None]
 
 
 def string_to_sign(credential: str, nonce: str, method: str, uri: str, body: bytes | None) -> str:
@@ -155,11 +159,6 @@ def load_private_key(key: str | bytes | Path | RSAPrivateKey, passphrase: str | 
     return loaded_key(key, passphrase, names=("key=", "passphrase="))
 
 
-def new_nonce() -> str:
-    """Return 16 random alphanumeric characters from the system's secure source."""
-    return secrets.token_hex(8)
-
-
 class WonderAuth(httpx.Auth):
     """Signs each request of any httpx client.
 
@@ -193,28 +192,52 @@ class WonderAuth(httpx.Auth):
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Sign the request, and once more if only its time was wrong. Called by httpx."""
+        if origin_of(request.url) != self._origin:
+            raise ConfigurationError(f"This request was not signed: its origin is not {self._origin}.")
+        signatures = self.signatures(request.method, request.url.raw_path.decode("ascii"), request.content)
+        signature: dict[str, str] | None = next(signatures)
+        while signature:
+            request.headers.update(signature)
+            response = yield request
+            signature = signed_again(signatures, response.status_code, response.headers.get("Date"))
+
+    def signatures(self, method: str, uri: str, body: bytes) -> Signatures:
+        """Yield the headers that sign a request, and once more if only its time was wrong: for any HTTP library.
+
+        Send the generator the status and the ``Date`` header of each response; it ends when the response is final.
+
+        Args:
+            method: The HTTP method.
+            uri: The path with its query string, exactly as sent.
+            body: The exact bytes sent.
+        """
         signed_time = time.time() + self._clock_offset
-        self._sign(request, signed_time)
-        response = yield request
-        if response.status_code in _REJECTED:
-            difference = clock_difference(response.headers.get("Date"), now=signed_time)
+        status, date = yield self._signature(signed_time, method, uri, body)
+        if status in _REJECTED:
+            difference = clock_difference(date, now=signed_time)
             if abs(difference) > CLOCK_TOLERANCE:
                 gateway_time = signed_time + difference
                 offset = gateway_time - time.time()
-                self._sign(request, gateway_time)
-                response = yield request
+                status, _ = yield self._signature(gateway_time, method, uri, body)
                 # A request that is rejected again was not rejected for its time: do not keep a wrong Date.
-                if response.status_code not in _REJECTED:
+                if status not in _REJECTED:
                     self._clock_offset = offset
 
-    def _sign(self, request: httpx.Request, signed_time: float) -> None:
-        if origin_of(request.url) != self._origin:
-            raise ConfigurationError(f"This request was not signed: its origin is not {self._origin}.")
-        credential = f"{self._app_id}/{time.strftime('%Y%m%d%H%M%S', time.gmtime(signed_time))}/{SCHEME}"
-        nonce = new_nonce()
-        uri = request.url.raw_path.decode("ascii")
-        digest = string_to_sign(credential, nonce, request.method, uri, request.content)
-        request.headers["Credential"] = credential
-        request.headers["Nonce"] = nonce
-        request.headers["Signature"] = sign(self._private_key, digest)
-        request.headers["X-Request-ID"] = str(uuid.uuid4())
+    def _signature(self, signed_time: float, method: str, uri: str, body: bytes) -> dict[str, str]:
+        credential = f"{self._app_id}/{time.strftime(_TIME_FORMAT, time.gmtime(signed_time))}/{SCHEME}"
+        random = secrets.token_bytes(24)  # one read of the system's secure source for both
+        nonce = random[:8].hex()
+        return {
+            "Credential": credential,
+            "Nonce": nonce,
+            "Signature": sign(self._private_key, string_to_sign(credential, nonce, method, uri, body)),
+            "X-Request-ID": str(uuid.UUID(bytes=random[8:], version=4)),
+        }
+
+
+def signed_again(signatures: Signatures, status: int, date: str | None) -> dict[str, str] | None:
+    """Return the headers that sign the request again if only its time was wrong; None if the response is final."""
+    try:
+        return signatures.send((status, date))
+    except StopIteration:
+        return None

@@ -6,7 +6,6 @@ import os
 import re
 import ssl
 from contextlib import suppress
-from http import HTTPStatus
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.request import getproxies
@@ -101,20 +100,6 @@ def _proxy(url: str) -> httpx.Proxy:
     if proxy.url.scheme == "https":
         proxy.ssl_context = certificates(str(proxy.url))
     return proxy
-
-
-def proxy_failure(error: Exception) -> str | None:
-    """Return what an error says if a proxy responded with an error status; None if no proxy did.
-
-    The reason phrase is the proxy's own and may quote the credentials: the standard one stands for it.
-    """
-    found = re.match(r"[1-5][0-9]{2}\b", str(error))
-    if not isinstance(error, httpx.ProxyError) or not found:
-        return None
-    status = int(found[0])
-    known = f" {HTTPStatus(status).phrase}" if status in set(HTTPStatus) else ""
-    advice = ": check the user name and the password in its URL" if status == 407 else ""  # noqa: PLR2004
-    return f"the proxy returned HTTP {status}{known}{advice}"
 
 
 def _is_excluded(origin: httpx.URL, no_proxy: str) -> bool:

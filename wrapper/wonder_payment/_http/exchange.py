@@ -6,110 +6,64 @@ themselves.
 """
 
 import asyncio
+import json as json_format
 import platform
-import re
-import socket
-import ssl
-import threading
 import time
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import suppress
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 import attrs
 import httpx
 
 from wonder_payment import errors
-from wonder_payment._redact import redact
 from wonder_payment._version import __version__
-from wonder_payment.signing import WonderAuth
+from wonder_payment.signing import Signatures, WonderAuth, signed_again
 
-from .environment import proxy_failure
-from .response import MAX_BYTES, CheckedResponse, checked_response
+from .connections import AsyncConnection, SyncConnection
+from .failures import TRANSPORT_ERRORS, network_error
+from .pool import AsyncPool, SyncPool, closed_error
+from .response import CheckedResponse, RawResponse, checked_response
 
-_T = TypeVar("_T")
-_Signing: TypeAlias = Generator[httpx.Request, httpx.Response, None]
+_PoolT = TypeVar("_PoolT", SyncPool, AsyncPool)
 
 _USER_AGENT = f"wonder-payment/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": _USER_AGENT}
 
-_TRANSPORT_ERRORS = (httpx.TransportError, OSError)
-
-_CLOSED = "This client was closed during the call."
-
-# Parsers quote the bytes of the response that they cannot read; they may hold a cardholder's name.
-_QUOTED_BYTES = re.compile(r"(bytearray\()?\bb['\"].*", re.DOTALL)
-
 
 @attrs.define(eq=False)
-class _Exchange:
+class _Exchange(Generic[_PoolT]):
     """What both exchanges share.
 
     Attributes:
-        pool: Where the requests go.
-        auth: What signs them.
-        origin: The gateway's scheme, host and port.
+        pool: Where the connections are.
+        auth: What signs the requests.
         token: The token that is checked, in lower case.
-        deadline: When the attempt must end (time.monotonic()).
+        timeout: Seconds for the attempt, once it has a connection.
+        until: When the call must end at the latest (time.monotonic()).
         request_id: The X-Request-ID of the last HTTP request; None before the first one.
     """
 
-    pool: Any
+    pool: _PoolT
     auth: WonderAuth
-    origin: str
     token: str = attrs.field(repr=False)
-    deadline: float
+    timeout: float
+    until: float
     request_id: str | None = None
 
-    def _begin(self, method: str, url: str, timeout: dict[str, float], **rest: Any) -> tuple[httpx.Request, _Signing]:
-        """Return the signed request, and the generator that can sign it again.
+    def _begin(self, method: str, uri: str, json: Any) -> tuple[float, bytes, Signatures]:
+        """Return the attempt's deadline, the exact bytes to send, and what signs them."""
+        body = json_format.dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
+        return min(time.monotonic() + self.timeout, self.until), body, self.auth.signatures(method, uri, body)
 
-        Raises:
-            ConfigurationError: The client is closed. Its transport would open new connections, which nothing closes.
-        """
-        if self.pool.is_closed:
-            raise errors.ConfigurationError(_CLOSED)
-        request = httpx.Request(method, self.origin + url, extensions={"timeout": timeout}, **rest)
-        signing = self.auth.auth_flow(request)
-        return next(signing), signing
-
-    def _is_signed_again(self, signing: _Signing, response: httpx.Response) -> bool:
-        """Sign the same request again if only its time was wrong; return False if the response is final."""
-        try:
-            signing.send(response)
-        except StopIteration:
-            return False
-        return True
-
-    def _left(self) -> float:
-        # Never 0, which tells a socket not to wait at all.
-        return max(self.deadline - time.monotonic(), 0.001)
-
-    def _is_from_transport(self, error: Exception) -> bool:
-        kinds = (*_TRANSPORT_ERRORS, RuntimeError) if self.pool.is_closed else _TRANSPORT_ERRORS
-        # httpx-aiohttp lets some of aiohttp's errors through.
-        return isinstance(error, kinds) or type(error).__module__.startswith("aiohttp.")
-
-    def _failure(self, error: Exception) -> errors.WonderError:
-        """Return what an error of the transport means to the caller."""
-        if self.pool.is_closed:
-            return errors.ConfigurationError(_CLOSED)
-        text = proxy_failure(error) or redact(_QUOTED_BYTES.sub("…", str(error))) or type(error).__name__
-        failure = errors.NetworkError(f"No response from the gateway: {text.rstrip('.')}. Retry later.")
-        # httpx-aiohttp raises ConnectTimeout for any connection that is lost.
-        cause = error.__cause__ if type(error.__cause__).__module__.startswith("aiohttp") else error
-        # The deadline itself closes the connection, so a failure after it is a timeout.
-        if isinstance(cause, httpx.TimeoutException | TimeoutError) or time.monotonic() >= self.deadline:
-            failure = errors.RequestTimeoutError("The gateway did not respond in time. Retry later.")
-        # A fresh exception: the frames and the request of the original hold the signed headers.
-        kind = type(error) if type(error).__module__ in ("builtins", "httpx", "socket", "ssl") else OSError
-        # The text of an SSLError is its second argument.
-        failure.__cause__ = kind(error.errno, text) if isinstance(error, ssl.SSLError) else kind(text)
-        return failure
+    def _failure(self, error: Exception, deadline: float) -> errors.WonderError | None:
+        """Return what an error of the transport means to the caller; None if it is another error."""
+        is_closed = self.pool.is_closed
+        if not isinstance(error, (*TRANSPORT_ERRORS, RuntimeError) if is_closed else TRANSPORT_ERRORS):
+            return None
+        return closed_error() if is_closed else network_error(error, is_late=time.monotonic() >= deadline)
 
 
-class SyncExchange(_Exchange):
-    """One blocking attempt, on one pool."""
+class SyncExchange(_Exchange[SyncPool]):
+    """One blocking attempt."""
 
     def request(self, method: str, url: str, *, headers: dict[str, str], json: Any) -> CheckedResponse:
         """Send a request, and once more if only its time was wrong. Called by the generated client.
@@ -117,148 +71,70 @@ class SyncExchange(_Exchange):
         Raises:
             WonderError: There is no good response.
         """
-        self.pool.in_flight.add(self)
+        connection = self.pool.acquire(self.until)
         try:
-            request, signing = self._begin(method, url, _TimeLeft(self._left), headers=_HEADERS | headers, json=json)
+            deadline, body, signatures = self._begin(method, url, json)
+            signature = next(signatures)
             while True:
-                self.request_id = request.headers["X-Request-ID"]
-                response = self._call(self.pool.transport.handle_request, request)
-                try:
-                    body = self._call(self._read, response)
-                finally:
-                    with suppress(*_TRANSPORT_ERRORS):
-                        response.close()
-                if not self._is_signed_again(signing, response):
-                    return checked_response(response, body, token=self.token)
+                self.request_id = signature["X-Request-ID"]
+                sent = _HEADERS | headers | signature
+                response = self._send(connection, method, url, sent, body, deadline)
+                again = signed_again(signatures, response.status_code, response.headers.get("date"))
+                if not again:
+                    return checked_response(response, token=self.token)
+                signature = again
         finally:
-            self.pool.in_flight.discard(self)
+            self.pool.release(connection)
 
-    def _call(self, io: Callable[..., _T], *arguments: Any) -> _T:
-        """Call the transport and translate its errors; any other exception propagates unchanged."""
+    def _send(
+        self, connection: SyncConnection, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float
+    ) -> RawResponse:
+        """Send a request and translate the errors of the transport; any other exception propagates unchanged."""
         try:
-            return io(*arguments)
+            return connection.send(method, uri, headers, body, deadline)
         except Exception as error:
-            if not self._is_from_transport(error):
+            failure = self._failure(error, deadline)
+            if not failure:
                 raise
-            failure = self._failure(error)
         # Raised outside the handler, so that its context is the caller's own and not the transport's error.
         raise failure
 
-    def _read(self, response: httpx.Response) -> bytes | None:
-        if not _is_readable(response):
-            return None
-        content = b""
-        # Small responses come in one piece with their length, and need no thread.
-        watchdog = None if "Content-Length" in response.headers else self._watchdog(response, content)
-        try:
-            for chunk in cast("httpx.SyncByteStream", response.stream):
-                content += chunk
-                if time.monotonic() > self.deadline:
-                    raise TimeoutError
-                if len(content) > MAX_BYTES:
-                    return None
-                watchdog = watchdog or self._watchdog(response, content)
-        finally:
-            if watchdog:
-                watchdog.cancel()
-        return content
 
-    def _watchdog(self, response: httpx.Response, content: bytes) -> threading.Timer | None:
-        """Shut the connection down at the deadline, unless the content is complete.
-
-        A read timeout restarts with each read: it ends a response that hangs, but not one that comes byte by byte.
-        """
-        stream = response.extensions.get("network_stream")
-        connection = stream.get_extra_info("socket") if stream else None
-        if connection is None or response.headers.get("Content-Length") == str(len(content)):
-            return None
-
-        def shut_down() -> None:
-            with suppress(OSError):  # it is closed already
-                # Not a TLS socket's own shutdown(), which another thread may not call during a read.
-                socket.socket.shutdown(connection, socket.SHUT_RDWR)
-
-        watchdog = threading.Timer(self.deadline - time.monotonic(), shut_down)
-        watchdog.daemon = True
-        watchdog.start()
-        return watchdog
-
-
-class AsyncExchange(_Exchange):
-    """One attempt for asyncio, on one pool."""
+class AsyncExchange(_Exchange[AsyncPool]):
+    """One attempt for asyncio."""
 
     async def request(self, method: str, url: str, *, headers: dict[str, str], json: Any) -> CheckedResponse:
         """Send a request; see `SyncExchange.request`."""
-        self.pool.in_flight.add(self)
-        transport = None
+        connection = await self.pool.acquire(self.until)
         try:
-            transport = await self._call(self.pool.acquire)
-            await self.pool.take_turn()
-            # Half of the time for the connection and half for TLS: httpcore closes neither if it is cancelled.
-            timeout = {"connect": self._left() / 2}
-            request, signing = self._begin(method, url, timeout, headers=_HEADERS | headers, json=json)
+            deadline, body, signatures = self._begin(method, url, json)
+            signature = next(signatures)
             while True:
-                self.request_id = request.headers["X-Request-ID"]
-                response = await self._call(transport.handle_async_request, request)
-                try:
-                    body = await self._call(self._read, response)
-                finally:
-                    # Outside the timeout: a close that is cancelled leaves the connection in the pool forever.
-                    with suppress(*_TRANSPORT_ERRORS):
-                        await response.aclose()
-                if not self._is_signed_again(signing, response):
-                    return checked_response(response, body, token=self.token)
+                self.request_id = signature["X-Request-ID"]
+                sent = _HEADERS | headers | signature
+                response = await self._send(connection, method, url, sent, body, deadline)
+                again = signed_again(signatures, response.status_code, response.headers.get("date"))
+                if not again:
+                    return checked_response(response, token=self.token)
+                signature = again
         finally:
-            self.pool.in_flight.discard(self)
-            if transport:
-                self.pool.release(transport)
+            self.pool.release(connection)
 
-    async def _call(self, io: Callable[..., Awaitable[_T]], *arguments: Any) -> _T:
+    async def _send(
+        self, connection: AsyncConnection, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float
+    ) -> RawResponse:
+        """Send a request; see `SyncExchange._send`."""
         try:
-            async with asyncio.timeout(self._left()):
-                return await io(*arguments)
+            return await connection.send(method, uri, headers, body, deadline)
         except asyncio.CancelledError:
             # A connector of aiohttp that is closed cancels what waits for a connection; the task itself goes on.
             task = asyncio.current_task()
             if not self.pool.is_closed or (task and task.cancelling()):
                 raise
-            failure: errors.WonderError = errors.ConfigurationError(_CLOSED)
+            failure: errors.WonderError = closed_error()
         except Exception as error:
-            if not self._is_from_transport(error):
+            found = self._failure(error, deadline)
+            if not found:
                 raise
-            failure = self._failure(error)
+            failure = found
         raise failure
-
-    async def _read(self, response: httpx.Response) -> bytes | None:
-        if not _is_readable(response):
-            return None
-        content = b""
-        async for chunk in cast("httpx.AsyncByteStream", response.stream):
-            content += chunk
-            if time.monotonic() > self.deadline:
-                raise TimeoutError
-            if len(content) > MAX_BYTES:
-                return None
-        return content
-
-
-class _TimeLeft(dict[str, float]):
-    """The timeout of each step of a sync request: the time that is left when the step begins.
-
-    httpx has a timeout for each step (pool, connect, write, read) and none for the whole. Its transports look up a
-    step's timeout when the step begins, so computing it then makes one budget of the four. Connecting uses its timeout
-    for each address of the host in turn, and for TLS: it gets a quarter.
-    """
-
-    def __init__(self, left: Callable[[], float]) -> None:
-        super().__init__()
-        self._left = left
-
-    def get(self, step: str, _default: object = None) -> float:
-        return self._left() / (4 if step == "connect" else 1)
-
-
-def _is_readable(response: httpx.Response) -> bool:
-    # We ask for no compression; a compressed body may expand without bound.
-    is_plain = response.headers.get("Content-Encoding", "").strip().lower() in ("", "identity")
-    return is_plain and int(response.headers.get("Content-Length", "0")[:20]) <= MAX_BYTES

@@ -1,61 +1,161 @@
-"""The transports of a client: one pool for each process (sync) or event loop (async), which share no connections."""
+"""The connections of a client: one pool for each process (sync) or event loop (async), which share nothing."""
 
 import asyncio
-import base64
 import os
 import ssl
+import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable
 from functools import cache
 from typing import Any, Generic, TypeVar
 
 import httpx
 
-from wonder_payment.errors import ConfigurationError
+from wonder_payment.errors import ConfigurationError, RequestTimeoutError
 
+from .connections import IDLE_SECONDS, AsyncConnection, AsyncHttpxConnection, HttpxConnection, SyncConnection
 from .environment import certificates, environment_proxy
+from .fast import HttpcoreConnection
 
+_ConnectionT = TypeVar("_ConnectionT")
 _PlaceT = TypeVar("_PlaceT")
 _PoolT = TypeVar("_PoolT", bound="SyncPool | AsyncPool")
 
-# The limits of httpx's own pool.
-_MAX_CONNECTIONS = 100
-_IDLE_SECONDS = 5.0
 
+class _Pool(Generic[_ConnectionT]):
+    """Connections, each with one request in flight at a time.
 
-class SyncPool:
-    """The transport of one process.
+    The time that httpcore's own pool needs for a request grows with its connections and with the requests that wait for
+    one (encode/httpx issue 3215), so that a burst could grow faster than it was handled. It also closes each connection
+    after its request while there are more than 20. A pool with one connection does neither. Idle ones are used again,
+    the most recent first.
+
+    Args:
+        connect: Returns a connection.
+        is_shared: Whether it is the same one each time: requests share it, and it is never idle.
 
     Attributes:
-        in_flight: One object for each request in flight.
+        in_flight: How many requests are in flight.
         is_closed: Whether the client was closed.
     """
 
-    def __init__(self, transport: httpx.BaseTransport) -> None:
-        self.transport, self.in_flight, self.is_closed = transport, set[object](), False
+    def __init__(self, connect: Callable[[], _ConnectionT], *, is_shared: bool) -> None:
+        self._connect, self._is_shared = connect, is_shared
+        self._connections: set[_ConnectionT] = {connect()}
+        self._idle = deque((time.monotonic(), connection) for connection in self._connections)
+        self._lock = threading.Lock()
+        self.in_flight, self.is_closed = 0, False
+
+    def _take(self) -> _ConnectionT:
+        """Return an idle connection or a new one.
+
+        Raises:
+            ConfigurationError: The client is closed. A new connection would never be closed.
+        """
+        with self._lock:
+            if self.is_closed:
+                raise closed_error()
+            connection = self._idle.pop()[1] if self._idle else self._connect()
+            self._connections.add(connection)
+            self.in_flight += 1
+        return connection
+
+    def _put(self, connection: _ConnectionT) -> None:
+        with self._lock:
+            self._idle.append((time.monotonic(), connection))
+            self.in_flight -= 1
+
+    def _take_expired(self) -> list[_ConnectionT]:
+        """Return a connection to close, if one is idle for too long.
+
+        Closing one with each request soon closes all that a burst left behind.
+        """
+        with self._lock:
+            if self._is_shared or not self._idle or self._idle[0][0] + IDLE_SECONDS >= time.monotonic():
+                return []
+            expired = self._idle.popleft()[1]
+            self._connections.discard(expired)
+            return [expired]
+
+    def _take_all(self) -> set[_ConnectionT]:
+        with self._lock:
+            self.is_closed = True
+            connections, self._connections = self._connections, set[_ConnectionT]()
+            self._idle.clear()
+        return connections
+
+
+class SyncPool(_Pool[SyncConnection]):
+    """The connections of one process."""
+
+    def __init__(self, connect: Callable[[], SyncConnection], max_connections: int, *, is_shared: bool = False) -> None:
+        super().__init__(connect, is_shared=is_shared)
+        self._free = threading.Semaphore(max_connections)
+
+    def acquire(self, until: float) -> SyncConnection:
+        """Return a connection for one request; wait while all are in use.
+
+        Args:
+            until: How long to wait (time.monotonic()).
+
+        Raises:
+            RequestTimeoutError: All are in use.
+            ConfigurationError: The client is closed.
+        """
+        if not self._free.acquire(timeout=min(max(until - time.monotonic(), 0), threading.TIMEOUT_MAX)):
+            raise _queue_error()
+        try:
+            for expired in self._take_expired():
+                expired.close()
+            return self._take()
+        except BaseException:
+            self._free.release()
+            raise
+
+    def release(self, connection: SyncConnection) -> None:
+        """Keep the connection for another request."""
+        self._put(connection)
+        self._free.release()
 
     def close(self) -> None:
-        """Close the connections."""
-        self.is_closed = True
-        self.transport.close()
+        """Close all connections, including those in use."""
+        for connection in self._take_all():
+            connection.close()
 
 
-class AsyncPool:
-    """The transport of one event loop, which all requests share."""
+class AsyncPool(_Pool[AsyncConnection]):
+    """The connections of one event loop."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport) -> None:
-        self._transports, self.in_flight, self.is_closed = {transport}, set[object](), False
-        self._turn = asyncio.Lock()
+    def __init__(
+        self, connect: Callable[[], AsyncConnection], max_connections: int, *, is_shared: bool = False
+    ) -> None:
+        super().__init__(connect, is_shared=is_shared)
+        self._free, self._turn = asyncio.Semaphore(max_connections), asyncio.Lock()
 
-    async def acquire(self) -> httpx.AsyncBaseTransport:
-        """Return a transport for one request."""
-        return next(iter(self._transports))
+    async def acquire(self, until: float) -> AsyncConnection:
+        """Return a connection for one request; see `SyncPool.acquire`."""
+        try:
+            async with asyncio.timeout(until - time.monotonic()):
+                await self._free.acquire()
+        except TimeoutError:
+            raise _queue_error() from None
+        try:
+            await self._take_turn()
+            for expired in self._take_expired():
+                await expired.aclose()
+            return self._take()
+        except BaseException:
+            self._free.release()
+            raise
 
-    def release(self, transport: httpx.AsyncBaseTransport) -> None:
-        """Take the transport back."""
+    def release(self, connection: AsyncConnection) -> None:
+        """Keep the connection for another request."""
+        self._put(connection)
+        self._free.release()
 
-    async def take_turn(self) -> None:
+    async def _take_turn(self) -> None:
         """Wait until no other request is about to begin and the event loop has handled everything else.
 
         Requests that begin at once would sign and write one right after the other, for a millisecond each, and block
@@ -67,46 +167,13 @@ class AsyncPool:
 
     async def aclose(self) -> None:
         """Close all connections, including those in use."""
-        self.is_closed = True
-        while self._transports:
-            await self._transports.pop().aclose()
+        for connection in self._take_all():
+            await connection.aclose()
 
-
-class PerRequestPool(AsyncPool):
-    """httpx's own transports, each with one request in flight at a time.
-
-    The time that httpcore's pool needs for a request grows with its connections and with the requests that wait for one
-    (encode/httpx issue 3215), so that a burst could grow faster than it was handled. It also closes each connection
-    after its request while there are more than 20. A pool with one connection does neither. Idle ones are used again,
-    the most recent first.
-
-    Args:
-        make: Makes a transport.
-    """
-
-    def __init__(self, make: Callable[[], httpx.AsyncBaseTransport]) -> None:
-        super().__init__(make())
-        self._make = make
-        self._free = asyncio.Semaphore(_MAX_CONNECTIONS)
-        self._idle = dict.fromkeys(self._transports, time.monotonic())  # when each became idle, the oldest first
-
-    async def acquire(self) -> httpx.AsyncBaseTransport:
-        """Return an idle transport or a new one; wait while 100 are in use."""
-        oldest, since = next(iter(self._idle.items()), (None, 0.0))
-        if oldest and since + _IDLE_SECONDS < time.monotonic():
-            # Closing one with each request soon closes all that a burst left behind.
-            del self._idle[oldest]
-            self._transports.discard(oldest)
-            await oldest.aclose()
-        await self._free.acquire()
-        transport = self._idle.popitem()[0] if self._idle else self._make()
-        self._transports.add(transport)
-        return transport
-
-    def release(self, transport: httpx.AsyncBaseTransport) -> None:
-        """Keep the transport for another request."""
-        self._idle[transport] = time.monotonic()
-        self._free.release()
+    def drop(self) -> None:
+        """Close all connections from outside their event loop, as far as that is possible."""
+        for connection in self._take_all():
+            connection.drop()
 
 
 class _Pools(Generic[_PlaceT, _PoolT]):
@@ -128,7 +195,7 @@ class _Pools(Generic[_PlaceT, _PoolT]):
         """Return the pool of this place.
 
         Raises:
-            ConfigurationError: The client is closed.
+            ConfigurationError: The client is closed, or there is no place for a pool.
         """
         if self._is_closed:
             raise ConfigurationError("This client is closed: make a new one.", attempts=0)
@@ -142,9 +209,20 @@ class _Pools(Generic[_PlaceT, _PoolT]):
 class ProcessPools(_Pools[tuple[int, type], SyncPool]):
     """The pools of a sync client. A forked child must neither use nor close its parent's pool."""
 
-    def __init__(self, origin: str, transport: httpx.BaseTransport | None) -> None:
+    def __init__(self, origin: str, transport: httpx.BaseTransport | str | None, max_connections: int) -> None:
         options = _options(origin)
-        super().__init__(lambda: SyncPool(transport or httpx.HTTPTransport(**options())), _close_own)
+
+        def make() -> SyncPool:
+            if isinstance(transport, httpx.BaseTransport):
+                shared = HttpxConnection(transport, origin)
+                return SyncPool(lambda: shared, max_connections, is_shared=True)
+            if transport == "fast":
+                return SyncPool(lambda: HttpcoreConnection(origin, **options()), max_connections)
+            return SyncPool(
+                lambda: HttpxConnection(httpx.HTTPTransport(**options()), origin, options()["proxy"]), max_connections
+            )
+
+        super().__init__(make, _close_own)
 
     def _place(self) -> tuple[int, type]:
         return _process()
@@ -158,36 +236,67 @@ class ProcessPools(_Pools[tuple[int, type], SyncPool]):
 class LoopPools(_Pools[asyncio.AbstractEventLoop, AsyncPool]):
     """The pools of an async client."""
 
-    def __init__(self, origin: str, transport: httpx.AsyncBaseTransport | str | None) -> None:
+    def __init__(self, origin: str, transport: httpx.AsyncBaseTransport | str | None, max_connections: int) -> None:
         options = _options(origin)
 
         def make() -> AsyncPool:
-            if isinstance(transport, httpx.AsyncBaseTransport):
-                return AsyncPool(transport)
-            if transport == "aiohttp":
-                return AsyncPool(_aiohttp_transport(**options()))
-            return PerRequestPool(lambda: httpx.AsyncHTTPTransport(**options()))
+            if transport == "fast":
+                shared = _aiohttp_connection(origin, **options())
+            elif isinstance(transport, httpx.AsyncBaseTransport):
+                shared = AsyncHttpxConnection(transport, origin)
+            else:
+                return AsyncPool(
+                    lambda: AsyncHttpxConnection(httpx.AsyncHTTPTransport(**options()), origin), max_connections
+                )
+            return AsyncPool(lambda: shared, max_connections, is_shared=True)
 
         super().__init__(make, _close_soon)
 
     def _place(self) -> asyncio.AbstractEventLoop:
-        loop = asyncio.get_running_loop()
+        loop = _running_loop()
         for ended in [known for known in list(self._pools) if known.is_closed()]:
-            self._pools.pop(ended, None)
+            if pool := self._pools.pop(ended, None):
+                pool.drop()
         return loop
 
     async def aclose(self) -> None:
         """Close the pool of the running event loop; the others can only be closed in their own loops."""
+        loop = _running_loop()
         self._is_closed = True
-        own = self._pools.pop(asyncio.get_running_loop(), None)
+        own = self._pools.pop(loop, None)
         _close_soon(self._pools)
         if own:
             await own.aclose()
 
 
+def closed_error() -> ConfigurationError:
+    """Return the error of a call whose client is closed before it ends."""
+    return ConfigurationError("This client was closed during the call.")
+
+
+def _queue_error() -> RequestTimeoutError:
+    return RequestTimeoutError(
+        "All connections were in use until the time of this call was over. Raise max_connections=, or make fewer calls "
+        "at a time."
+    )
+
+
 def _process() -> tuple[int, type]:
     """Return the process and its class of TLS contexts: gevent replaces the class, and older contexts then fail."""
     return os.getpid(), ssl.SSLContext
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    """Return the running event loop.
+
+    Raises:
+        ConfigurationError: asyncio runs none.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        problem = "AsyncWonderClient needs a running asyncio event loop; in trio, use WonderClient in a thread."
+        raise ConfigurationError(problem, attempts=0) from None
 
 
 def _options(origin: str) -> Callable[[], dict[str, Any]]:
@@ -215,30 +324,19 @@ def _close_soon(pools: dict[asyncio.AbstractEventLoop, AsyncPool]) -> None:
     for loop, pool in list(pools.items()):
         if loop.is_running():
             asyncio.run_coroutine_threadsafe(pool.aclose(), loop)
+        else:
+            pool.drop()
 
 
-def _aiohttp_transport(verify: ssl.SSLContext, proxy: httpx.Proxy | None) -> httpx.AsyncBaseTransport:
-    """Return a transport that costs less CPU than httpx's own.
+def _aiohttp_connection(origin: str, verify: ssl.SSLContext, proxy: httpx.Proxy | None) -> AsyncConnection:
+    """Return a connection of aiohttp.
 
     Raises:
-        ConfigurationError: The extra ``aiohttp`` is not installed, or aiohttp does not know the kind of proxy.
+        ConfigurationError: The extra ``fast`` is not installed.
     """
     try:
-        from aiohttp import ClientSession, DummyCookieJar, TCPConnector  # noqa: PLC0415 (it needs an extra)
-        from httpx_aiohttp import AiohttpTransport  # noqa: PLC0415
+        from .fast_async import AiohttpConnection  # noqa: PLC0415 (it needs an extra)
     except ModuleNotFoundError as error:
-        problem = f"{error}: transport='aiohttp' needs `pip install 'wonder-payment[aiohttp]'`."
+        problem = f"{error}: transport='fast' of AsyncWonderClient needs `pip install 'wonder-payment[fast]'`."
         raise ConfigurationError(problem, attempts=0) from None
-    if proxy and proxy.url.scheme.startswith("socks"):
-        raise ConfigurationError("transport='aiohttp' cannot use a SOCKS proxy.", attempts=0)
-
-    if proxy and proxy.raw_auth:
-        # aiohttp deprecates the way in which httpx-aiohttp passes credentials, and encodes them as Latin-1.
-        basic = b"Basic " + base64.b64encode(b":".join(proxy.raw_auth))
-        proxy = httpx.Proxy(proxy.url, headers={"Proxy-Authorization": basic.decode()})
-
-    def session() -> ClientSession:
-        # Without trust_env, which would send the passwords of ~/.netrc to the gateway.
-        return ClientSession(connector=TCPConnector(ssl=verify), cookie_jar=DummyCookieJar(), trust_env=False)
-
-    return AiohttpTransport(verify=verify, client=session, proxy=proxy)
+    return AiohttpConnection(origin, verify, proxy)

@@ -7,6 +7,7 @@ import json
 import math
 import re
 import time
+import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -14,7 +15,6 @@ from http import HTTPStatus
 from typing import Any, cast
 
 import attrs
-import httpx
 
 from wonder_payment import errors
 from wonder_payment._redact import redact
@@ -51,6 +51,8 @@ _ERRORS: dict[float, type[errors.APIError]] = {
     429: errors.RateLimitError,
 }
 
+PROXY_ADVICE = "check the user name and the password in the proxy's URL"
+
 _PARAMETERS = "If the error is about the token, pass customer_uuid and verify_uuid: the gateway may require both."
 _SIGNATURE = "Check the app id, that the vendor has the public half of this private key, and the environment."
 _ROUTE = "Check base_url, and whether a proxy or a firewall changes the request."
@@ -63,8 +65,7 @@ _ADVICE: dict[float, str] = {
     404: "Check that the token was created in this environment, for this app and this customer. "
     "Pass customer_uuid if you know it.",
     **dict.fromkeys((405, 406, 411, 413, 414, 415, 431), _ROUTE),
-    407: "The proxy rejected its credentials; the gateway did not get the request. Check the user name and the "
-    "password in HTTPS_PROXY, HTTP_PROXY or ALL_PROXY.",
+    407: f"The gateway did not get the request: {PROXY_ADVICE}.",
     **dict.fromkeys(_TRANSIENT_STATUSES, "Retry later."),
     422: _PARAMETERS,
     429: "Send fewer requests.",
@@ -81,6 +82,21 @@ _CARD: dict[str, type] = dict.fromkeys(CARD_FIELDS, str)
 
 
 @attrs.frozen
+class RawResponse:
+    """What a connection received.
+
+    Attributes:
+        status_code: The HTTP status.
+        headers: The headers, with names in lower case.
+        body: The bytes of the body, as sent; None if there are more than 1 MiB.
+    """
+
+    status_code: int
+    headers: Mapping[str, str]
+    body: bytes | None = attrs.field(repr=False)
+
+
+@attrs.frozen
 class CheckedResponse:
     """A good response, with the four attributes that the generated parser reads of an httpx.Response."""
 
@@ -93,24 +109,24 @@ class CheckedResponse:
         return self.envelope
 
 
-def checked_response(response: httpx.Response, body: bytes | None, *, token: str) -> CheckedResponse:
+def checked_response(response: RawResponse, *, token: str) -> CheckedResponse:
     """Return the response if the generated parser can read it and it is about this token.
 
     Args:
-        response: The status and the headers.
-        body: The bytes of the body; None if it is compressed or larger than 1 MiB.
+        response: What was received.
         token: The UUID that was sent, in lower case.
 
     Raises:
         APIError: The status, or the ``code`` in the body, means an error.
         InvalidResponseError: The status is good, but the body breaks the contract.
     """
-    envelope = None if body is None else _json_object(body)
+    body, unread = _decompressed(response)
+    envelope = None if unread else _json_object(body)
     name, code = deciding_code(envelope or {})
-    if not response.is_success:
-        raise _api_error(response, envelope or {}, code)
-    if body is None:
-        problem = "its body is compressed or larger than 1 MiB, and was not read to its end"
+    if not _is_success(response):
+        raise _api_error(response, envelope or {}, code, unread)
+    if unread:
+        problem = unread
     elif envelope is None:
         problem = "it is not one unambiguous JSON object"
     elif type(code) not in (str, int, float):
@@ -124,8 +140,38 @@ def checked_response(response: httpx.Response, body: bytes | None, *, token: str
         problem = wrong
     else:
         return CheckedResponse(envelope)
-    subject = f"The response (HTTP {response.status_code}, {len(body or b'')} bytes)"
+    subject = f"The response (HTTP {response.status_code}, {len(body)} bytes)"
     raise errors.InvalidResponseError(f"{subject} breaks the contract: {problem}.")
+
+
+def _is_success(response: RawResponse) -> bool:
+    return 200 <= response.status_code < 300  # noqa: PLR2004
+
+
+def _decompressed(response: RawResponse) -> tuple[bytes, str]:
+    """Return the body, and why it cannot be read; that is empty if it can.
+
+    We ask for no compression, but a proxy may compress nevertheless.
+    """
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    body, too_large = response.body, "its body is larger than 1 MiB, and was not read to its end"
+    if body is None:
+        return b"", too_large
+    if encoding in ("", "identity"):
+        return body, ""
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        return b"", f"its Content-Encoding is {redact(encoding)}, which was not asked for"
+    # Some servers send deflate without the header of zlib, whose first four bits are always 8.
+    is_raw = encoding == "deflate" and body[:1] and body[0] & 15 != 8  # noqa: PLR2004
+    decompressor = zlib.decompressobj(-zlib.MAX_WBITS if is_raw else zlib.MAX_WBITS + 32)
+    try:
+        content = decompressor.decompress(body, MAX_BYTES + 1)
+    except zlib.error:
+        content = b""
+    if len(content) > MAX_BYTES:
+        return b"", too_large
+    is_whole = decompressor.eof and not decompressor.unused_data
+    return content, "" if is_whole else f"its body is not one whole {encoding} stream"
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:
@@ -204,7 +250,7 @@ def _wrong_field(fields: dict[str, Any], required: dict[str, type], optional: di
     return None
 
 
-def _api_error(response: httpx.Response, envelope: dict[str, Any], code: Any) -> errors.APIError:
+def _api_error(response: RawResponse, envelope: dict[str, Any], code: Any, unread: str = "") -> errors.APIError:
     # The text that belongs to the code: a good `code` beside a bad `error_code` has a message such as "success".
     names = ("message", "error_message") if code == envelope.get("code") else ("error_message", "message")
     message = _first(envelope, *names)
@@ -215,14 +261,14 @@ def _api_error(response: httpx.Response, envelope: dict[str, Any], code: Any) ->
         code = number = None
     message = redact(message) if isinstance(message, str) else None
     # With a good status the code of the body decides: some codes are HTTP's own numbers.
-    status = number if response.is_success and isinstance(number, int | float) else response.status_code
+    status = number if _is_success(response) and isinstance(number, int | float) else response.status_code
     kind = errors.ServerError if 500 <= status <= 999 else _ERRORS.get(status, errors.APIError)  # noqa: PLR2004
-    now, date = time.time(), response.headers.get("Date")
-    seconds = retry_after(response.headers.get("Retry-After"), date=date, now=now)
+    now, date = time.time(), response.headers.get("date")
+    seconds = retry_after(response.headers.get("retry-after"), date=date, now=now)
     sender = "A proxy" if response.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED else "The gateway"
     summary = f"{sender} returned HTTP {response.status_code}" + (f", code {code}" if code is not None else "")
     summary += f": {message.rstrip('.')}." if message else "."
-    if response.is_redirect:
+    if 300 <= response.status_code < 400:  # noqa: PLR2004
         summary += " Redirects are not followed, because the signature is for one origin. Check base_url."
     elif kind is errors.RateLimitError and seconds is not None:
         summary += f" Retry after {seconds:g} s."
@@ -236,6 +282,8 @@ def _api_error(response: httpx.Response, envelope: dict[str, Any], code: Any) ->
     if kind is errors.AuthenticationError and abs(difference := clock_difference(date, now=now)) > CLOCK_TOLERANCE:
         way = "ahead of" if difference > 0 else "behind"
         summary += f" The gateway's clock is {abs(difference) / 60:.0f} minutes {way} this machine's: set the clock."
+    if unread:
+        summary += f" The reason is unknown: {unread}."
     error = kind(summary, status_code=response.status_code, code=code, message=message, retry_after=seconds)
     error.is_transient = kind.is_transient or response.status_code in _TRANSIENT_STATUSES
     return error

@@ -10,7 +10,7 @@ import attrs
 import httpx
 
 from wonder_payment import PaymentToken, RetryPolicy, TokenReference, WonderClient, WonderError
-from wonder_payment._http.environment import proxy_failure
+from wonder_payment._http.failures import proxy_failure
 from wonder_payment._http.response import MAX_BYTES, deciding_code, is_good_code
 from wonder_payment._redact import last_four, redact
 from wonder_payment.signing import WonderAuth

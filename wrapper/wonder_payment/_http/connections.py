@@ -1,0 +1,214 @@
+"""Connections through httpx's transports: each sends a request and reads the response, by the deadline."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import AsyncIterable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any, Protocol, cast
+
+import httpx
+
+from .failures import TRANSPORT_ERRORS
+from .response import MAX_BYTES, RawResponse
+
+# How long an idle connection is kept: as in httpx.
+IDLE_SECONDS = 5.0
+
+
+class SyncConnection(Protocol):
+    """What sends the requests of a sync client."""
+
+    def send(self, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float) -> RawResponse:
+        """Send a request and return the response.
+
+        Args:
+            method: The HTTP method.
+            uri: The path with its query string, exactly as signed.
+            headers: The headers of the request.
+            body: The exact bytes signed.
+            deadline: When the response must be complete (time.monotonic()).
+
+        Raises:
+            httpx.TransportError: There is no whole response in time; or an OSError.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close the connection, also while it is in use."""
+        ...
+
+
+class AsyncConnection(Protocol):
+    """What sends the requests of an async client."""
+
+    async def send(self, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float) -> RawResponse:
+        """Send a request and return the response; see `SyncConnection.send`."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close the connection, also while it is in use."""
+        ...
+
+    def drop(self) -> None:
+        """Close the connection from outside its event loop, as far as that is possible."""
+        ...
+
+
+class HttpxConnection:
+    """A sync transport of httpx.
+
+    Args:
+        transport: The transport.
+        origin: The gateway's scheme, host and port.
+        proxy: The proxy that the transport uses.
+    """
+
+    def __init__(self, transport: httpx.BaseTransport, origin: str, proxy: httpx.Proxy | None = None) -> None:
+        self._transport, self._origin = transport, origin
+        self._host = (proxy.url if proxy else httpx.URL(origin)).host
+
+    def send(self, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float) -> RawResponse:
+        """Send a request; see `SyncConnection.send`."""
+        timeout = {"timeout": TimeLeft(deadline, self._host)}
+        request = httpx.Request(method, self._origin + uri, headers=headers, content=body, extensions=timeout)
+        response = self._transport.handle_request(request)
+        received = dict(response.headers.items())
+        try:
+            stream = cast("httpx.SyncByteStream", response.stream)
+            content = read(stream, received, response.extensions.get("network_stream"), deadline)
+        finally:
+            with suppress(*TRANSPORT_ERRORS):
+                response.close()
+        return RawResponse(response.status_code, received, content)
+
+    def close(self) -> None:
+        """Close the transport."""
+        self._transport.close()
+
+
+class AsyncHttpxConnection:
+    """An async transport of httpx; see `HttpxConnection`."""
+
+    def __init__(self, transport: httpx.AsyncBaseTransport, origin: str) -> None:
+        self._transport, self._origin = transport, origin
+
+    async def send(self, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float) -> RawResponse:
+        """Send a request; see `SyncConnection.send`."""
+        # Half of the time for the connection and half for TLS: httpcore closes neither if it is cancelled.
+        timeout = {"timeout": {"connect": left(deadline) / 2}}
+        request = httpx.Request(method, self._origin + uri, headers=headers, content=body, extensions=timeout)
+        async with asyncio.timeout(left(deadline)):
+            response = await self._transport.handle_async_request(request)
+        received = dict(response.headers.items())
+        try:
+            async with asyncio.timeout(left(deadline)):
+                content = await read_async(cast("httpx.AsyncByteStream", response.stream), received, deadline)
+        finally:
+            # Outside the timeout: a close that is cancelled leaves the connection in the pool forever.
+            with suppress(*TRANSPORT_ERRORS):
+                await response.aclose()
+        return RawResponse(response.status_code, received, content)
+
+    async def aclose(self) -> None:
+        """Close the transport."""
+        await self._transport.aclose()
+
+    def drop(self) -> None:
+        """Leave the transport to the garbage collector, which closes its sockets."""
+
+
+class TimeLeft(dict[str, float]):
+    """The timeout of each step of a sync request: the time that is left when the step begins.
+
+    httpcore has a timeout for each step (pool, connect, write, read) and none for the whole. It looks up a step's
+    timeout when the step begins, so computing it then makes one budget of the four. Connecting uses its timeout for
+    each address of the host in turn, and once more for TLS: each gets an equal share.
+    """
+
+    def __init__(self, deadline: float, host: str) -> None:
+        super().__init__()
+        self._deadline, self._host = deadline, host
+
+    def get(self, step: str, _default: object = None) -> float:
+        shares = _count_addresses(self._host) + 1 if step == "connect" else 1
+        return left(self._deadline) / shares
+
+
+def left(deadline: float) -> float:
+    """Return the seconds that are left; never 0, which tells a socket not to wait at all."""
+    return max(deadline - time.monotonic(), 0.001)
+
+
+def _count_addresses(host: str) -> int:
+    try:
+        return len(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM))
+    except (OSError, UnicodeError):
+        return 1  # connecting fails, too, and says why
+
+
+def read(stream: Iterable[bytes], headers: Mapping[str, str], network_stream: Any, deadline: float) -> bytes | None:
+    """Return the body; None if it is larger than 1 MiB.
+
+    Raises:
+        TimeoutError: The deadline is over.
+    """
+    if _is_too_large(headers):
+        return None
+    content = b""
+    # Small responses come in one piece with their length, and need no thread.
+    watchdog = None if "content-length" in headers else _watchdog(network_stream, deadline)
+    try:
+        for chunk in stream:
+            content += chunk
+            if time.monotonic() > deadline:
+                raise TimeoutError
+            if len(content) > MAX_BYTES:
+                return None
+            if not watchdog and headers.get("content-length") != str(len(content)):
+                watchdog = _watchdog(network_stream, deadline)
+    finally:
+        if watchdog:
+            watchdog.cancel()
+    return content
+
+
+def _watchdog(network_stream: Any, deadline: float) -> threading.Timer | None:
+    """Shut the connection down at the deadline.
+
+    A read timeout restarts with each read: it ends a response that hangs, but not one that comes byte by byte.
+    """
+    connection = network_stream.get_extra_info("socket") if network_stream else None
+    if connection is None:
+        return None
+
+    def shut_down() -> None:
+        with suppress(OSError):  # it is closed already
+            # Not a TLS socket's own shutdown(), which another thread may not call during a read.
+            socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+    watchdog = threading.Timer(deadline - time.monotonic(), shut_down)
+    watchdog.daemon = True
+    with suppress(RuntimeError):  # no thread is left: the timeout of each read has to do
+        watchdog.start()
+    return watchdog
+
+
+async def read_async(stream: AsyncIterable[bytes], headers: Mapping[str, str], deadline: float) -> bytes | None:
+    """Return the body; see `read`."""
+    if _is_too_large(headers):
+        return None
+    content = b""
+    async for chunk in stream:
+        content += chunk
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        if len(content) > MAX_BYTES:
+            return None
+    return content
+
+
+def _is_too_large(headers: Mapping[str, str]) -> bool:
+    length = headers.get("content-length", "")
+    return length.isdecimal() and int(length[:20]) > MAX_BYTES

@@ -1,0 +1,83 @@
+"""The connections of ``transport="fast"`` for the async client: aiohttp (extra ``fast``)."""
+
+import asyncio
+import base64
+import ssl
+from contextlib import suppress
+
+import aiohttp
+import httpx
+import yarl
+
+from wonder_payment.errors import ConfigurationError
+
+from .connections import IDLE_SECONDS, left, read_async
+from .response import RawResponse
+
+
+class AiohttpConnection:
+    """A session of aiohttp, which all requests of an event loop share.
+
+    Raises:
+        ConfigurationError: aiohttp does not know the kind of proxy.
+    """
+
+    def __init__(self, origin: str, verify: ssl.SSLContext, proxy: httpx.Proxy | None) -> None:
+        if proxy and proxy.url.scheme.startswith("socks"):
+            raise ConfigurationError("transport='fast' of AsyncWonderClient cannot use a SOCKS proxy.", attempts=0)
+        self._origin, self._verify = origin, verify
+        self._proxy = str(proxy.url) if proxy else None
+        self._proxy_headers = dict[str, str]()
+        if proxy and proxy.raw_auth:
+            self._proxy_headers["Proxy-Authorization"] = f"Basic {base64.b64encode(b':'.join(proxy.raw_auth)).decode()}"
+        self._session: aiohttp.ClientSession | None = None
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        # The pool limits the connections and the exchange the time; aiohttp would round a timeout above 5 s up.
+        connector = aiohttp.TCPConnector(ssl=self._verify, limit=0, keepalive_timeout=IDLE_SECONDS)
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),
+            auto_decompress=False,
+            trust_env=False,  # which would send the passwords of ~/.netrc to the gateway
+            proxy=self._proxy,
+        )
+
+    async def send(self, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float) -> RawResponse:
+        """Send a request; see `SyncConnection.send`."""
+        self._session = self._session or self._open_session()
+        url = yarl.URL(self._origin + uri, encoded=True)
+        try:
+            async with (
+                asyncio.timeout(left(deadline)),
+                self._session.request(
+                    method, url, headers=headers, data=body, allow_redirects=False, proxy_headers=self._proxy_headers
+                ) as response,
+            ):
+                received = {name.lower(): value for name, value in response.headers.items()}
+                content = await read_async(response.content.iter_any(), received, deadline)
+                if content is None:
+                    response.close()
+        except aiohttp.ClientHttpProxyError as error:
+            raise httpx.ProxyError(f"{error.status} {error.message}") from error
+        except aiohttp.ClientResponseError as error:
+            raise httpx.RemoteProtocolError(error.message) from error
+        except aiohttp.ClientError as error:
+            # Some are SSLErrors themselves, without the reason that their cause has.
+            raise httpx.NetworkError(str(error)) from error.__cause__ or error
+        return RawResponse(response.status, received, content)
+
+    async def aclose(self) -> None:
+        """Close the session and its connections."""
+        if self._session:
+            await self._session.close()
+
+    def drop(self) -> None:
+        """Close the session from outside its event loop, so that aiohttp does not complain about it."""
+        connector = self._session.connector if self._session else None
+        if self._session and connector:
+            self._session.detach()
+            with suppress(RuntimeError):  # the loop is closed
+                # Of the ways to close a connector, the only one that is no coroutine.
+                connector.__exit__(None, None, None)
