@@ -304,6 +304,13 @@ def bench_polling(session: nox.Session) -> None:
     session.run("python", "benchmarks/polling.py")
 
 
+@nox.session
+def bench_outage(session: nox.Session) -> None:
+    """Simulate outages with and without the retry quota; writes the tables in benchmarks/."""
+    _install_wheel(session, "simulator")
+    session.run("python", "benchmarks/outage.py")
+
+
 def _group(name: str) -> list[str]:
     return nox.project.dependency_groups(PROJECT, name)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from threading import Timer
 from typing import Self
 
+import attrs
 import pytest
 import typer
 import wonder_payment
@@ -234,7 +235,7 @@ def test_each_error_that_a_page_names_exists() -> None:
 
 def test_the_page_has_the_retry_defaults() -> None:
     policy = wonder_payment.RetryPolicy()
-    for name in ("max_attempts", "max_elapsed", "backoff_initial", "backoff_max", "jitter"):
+    for name in attrs.fields_dict(wonder_payment.RetryPolicy):
         assert f"`{name}={getattr(policy, name)}" in PAGES["docs/how-to/retries-and-timeouts.md"]
 
 

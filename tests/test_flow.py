@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from email.utils import formatdate
 from functools import partial
 from types import SimpleNamespace
@@ -123,6 +124,73 @@ def test_on_retry_is_called_before_each_delay_and_not_for_the_last_error(play: P
     with pytest.raises(ServerError):
         play(check(policy(on_retry=on_retry, max_attempts=3)), *errors)
     assert calls == [(errors[0], 1, 0.5, []), (errors[1], 2, 3.0, [0.5])]
+
+
+# The retry quota
+
+SPENT = "No more retries: the retry quota of this client is spent, because too many requests failed."
+
+
+@pytest.mark.parametrize(
+    ("failure", "attempts"),
+    [
+        (503, [4, 4, 4, 2, 1, 1]),
+        (429, [4, 4, 4, 2, 1, 1]),
+        (NetworkError, [4, 4, 4, 2, 1, 1]),
+        (RequestTimeoutError, [4, 3, 1, 1]),
+    ],
+)
+def test_the_calls_of_a_client_share_the_retry_quota(play: Player, failure: Any, attempts: list[int]) -> None:
+    shared = policy(quota=50)
+    errors = []
+    for made in attempts:
+        with pytest.raises(WonderError) as caught:
+            play(check(shared), *(failed(failure) for _ in range(made)))
+        errors.append(caught.value)
+    assert [error.attempts for error in errors] == attempts
+    assert [str(error).count(SPENT) for error in errors] == [made < 4 for made in attempts]
+    with pytest.raises(WonderError) as caught:
+        play(check(policy(quota=50)), failed(failure), *(failed(failure) for _ in range(3)))
+    assert caught.value.attempts == 4  # another client has its own
+
+
+def test_a_spent_quota_says_so_and_costs_no_delay(play: Player) -> None:
+    calls = list[float]()
+    shared = policy(quota=10, on_retry=lambda _error, delay: calls.append(delay))
+    with pytest.raises(ServerError) as caught:
+        play(check(shared), *(failed(503) for _ in range(3)))
+    message = f"The gateway returned HTTP 503. Retry later. {SPENT} (request id request 3, 3 attempts)"
+    assert (str(caught.value), caught.value.is_transient) == (message, True)
+    assert play.sleeps == calls == [0.5, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("responses", "spent"),
+    [
+        ([SUCCESS], 99),
+        ([failed(404)], 100),
+        ([failed(503), SUCCESS], 100),
+        ([failed(503), failed(503), SUCCESS], 105),
+        ([failed(503), failed(RequestTimeoutError), SUCCESS], 105),
+        ([failed(RequestTimeoutError), failed(503), SUCCESS], 110),
+        ([failed(503), failed(404)], 105),
+    ],
+    ids=["a success", "404", "a retry", "two retries", "503, timeout", "timeout, 503", "a retry that fails"],
+)
+def test_a_success_gives_back_what_the_last_retry_took(play: Player, responses: list[Any], spent: int) -> None:
+    shared = policy()
+    shared.quota.spent = 100
+    with suppress(WonderError):
+        play(check(shared), *responses)
+    assert shared.quota.spent == spent
+
+
+def test_without_a_quota_every_call_retries(play: Player) -> None:
+    shared = policy(quota=None)
+    for _ in range(200):
+        with pytest.raises(ServerError) as caught:
+            play(check(shared), failed(503))
+        assert (caught.value.attempts, SPENT in str(caught.value)) == (4, False)
 
 
 class CallerError(Exception):

@@ -32,7 +32,7 @@ def test_a_throttle_keeps_the_longest_pause_and_counts_pauses_in_a_row(
     for play.now, sent_at, seconds in holds:
         throttle.hold(seconds, sent_at=sent_at)
     assert (throttle.pauses, throttle.left()) == (pauses, left)
-    throttle.resume()
+    throttle.resume(is_up=False)
     assert (throttle.pauses, throttle.left()) == (0, left)
 
 
@@ -115,7 +115,7 @@ def test_a_rate_limit_without_end_ends_in_its_error(
 
     def on_retry(_error: WonderError, _delay: float) -> None:
         if is_alone:
-            throttle.resume()  # the other tokens get through
+            throttle.resume(is_up=True)  # the other tokens get through
 
     error = failed(429, Retry_After="5")
     outcome = play(checked(throttle, max_attempts=max_attempts, on_retry=on_retry), error)
@@ -136,3 +136,94 @@ def test_on_retry_is_called_for_a_rate_limit(play: Player) -> None:
 
     play(checked(Throttle(), on_retry=on_retry), *[failed(429, Retry_After="5") for _ in range(2)], SUCCESS)
     assert calls == [(1, 5.0), (2, 5.0)]
+
+
+# While the retry quota is spent, the tokens take turns.
+
+
+def in_outage(throttle: Throttle, **settings: Any) -> Steps[Outcome]:
+    shared = policy(**{"backoff_initial": 2.0} | settings)
+    shared.quota.spent = 500
+    return attempts(shared, throttle=throttle)
+
+
+def test_one_token_at_a_time_sends_a_request_in_an_outage(play: Player) -> None:
+    throttle = Throttle()
+    flows = [in_outage(throttle) for _ in range(3)]
+    assert [next(flow) for flow in flows] == [Attempt(10.0, 30.0)] * 3
+    assert [flow.send(failed(503)) for flow in flows] == [Sleep(2.0)] * 3
+    play.now = 2.0
+    assert next(flows[0]) == Attempt(10.0, 32.0)
+    assert [next(flow) for flow in flows[1:]] == [Sleep(2.0)] * 2
+    assert next(in_outage(throttle)) == Sleep(2.0)
+    play.now = 2.5
+    assert flows[0].send(failed(NetworkError)) == Sleep(4.0)
+
+
+@pytest.mark.parametrize("response", [SUCCESS, failed(404)], ids=["success", "404"])
+def test_a_response_that_is_no_transient_failure_ends_the_turns(play: Player, response: Any) -> None:
+    throttle = Throttle()
+    flow = in_outage(throttle)
+    next(flow)
+    assert flow.send(failed(503)) == Sleep(2.0)
+    assert next(in_outage(throttle)) == Sleep(2.0)
+    play.now = 2.0
+    assert isinstance(next(flow), Attempt)
+    with pytest.raises(StopIteration):
+        flow.send(response)
+    assert [isinstance(next(in_outage(throttle)), Attempt) for _ in range(3)] == [True] * 3
+
+
+@pytest.mark.parametrize("response", [503, 429, NetworkError])
+def test_a_transient_failure_does_not_end_the_turns(play: Player, response: Any) -> None:
+    throttle = Throttle()
+    throttle.slow_down(5.0, sent_at=0.0)
+    play(in_outage(throttle, max_attempts=1), failed(response))
+    assert play.sleeps == [5.0]
+    assert isinstance(next(in_outage(throttle)), Sleep)
+
+
+@pytest.mark.parametrize(("max_elapsed", "made"), [(30.0, 16), (5.0, 4)])
+def test_a_token_gives_up_after_max_elapsed_in_an_outage(play: Player, max_elapsed: float, made: int) -> None:
+    outcome = play(in_outage(Throttle(), max_elapsed=max_elapsed, backoff_max=2.0), *(failed(503) for _ in range(made)))
+    assert (outcome.attempts, play.now) == (made, max_elapsed)
+    assert isinstance(outcome.result, ServerError)
+    assert str(outcome.result).count("retry quota of this client is spent") == 1
+
+
+def test_a_token_without_a_turn_sends_one_request_before_it_gives_up(play: Player) -> None:
+    throttle = Throttle()
+    throttle.slow_down(100.0, sent_at=0.0)
+    outcome = play(in_outage(throttle), failed(503))
+    assert (outcome.attempts, play.began, play.deadlines) == (1, [30.0], [40.0])
+
+
+def test_a_delay_of_nothing_is_a_second_in_an_outage(play: Player) -> None:
+    outcome = play(in_outage(Throttle(), backoff_initial=0.0), *(failed(503) for _ in range(31)))
+    assert (outcome.attempts, play.sleeps) == (31, [1.0] * 30)
+
+
+def test_the_attempts_of_a_token_count_while_others_succeed(play: Player) -> None:
+    throttle = Throttle()
+    flow = in_outage(throttle)
+    step = next(flow)
+    for _ in range(3):
+        assert isinstance(step, Attempt)
+        play.now += 0.5
+        play(in_outage(throttle), SUCCESS)
+        step = flow.send(failed(503))
+        assert isinstance(step, Sleep)
+        play.now += step.seconds
+        step = next(flow)
+    with pytest.raises(StopIteration) as end:
+        flow.send(failed(503))
+    assert end.value.value.attempts == 4
+
+
+def test_a_rate_limit_takes_nothing_from_the_quota(play: Player) -> None:
+    shared = policy()
+    play(attempts(shared, throttle=Throttle()), failed(429), SUCCESS)
+    assert shared.quota.spent == 0
+    shared.quota.spent = 500
+    outcome = play(attempts(shared, throttle=Throttle()), failed(429), SUCCESS)
+    assert (outcome.attempts, shared.quota.spent) == (2, 499)

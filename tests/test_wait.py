@@ -130,6 +130,24 @@ def test_retry_after_delays_the_next_poll_but_not_past_the_final_one(
     assert play.sleeps == [slept]
 
 
+def test_a_wait_polls_on_without_retries_while_the_quota_is_spent(play: Player) -> None:
+    shared = policy()
+    shared.quota.spent = 500
+    errors = [failed(503) for _ in range(3)]
+    assert play(poll(policy=shared), *errors, *[PENDING] * 2, SUCCESS) is SUCCESS
+    assert play.sleeps == [1.0, 1.5, 2.25, 3.375, 4.0]
+    assert shared.quota.spent == 500 - 3
+
+
+def test_a_wait_that_ends_with_a_spent_quota_says_so_once(play: Player) -> None:
+    shared, error = policy(), failed(503)
+    shared.quota.spent = 500
+    with pytest.raises(StillPendingError) as caught:
+        play(poll(timeout=5.0, policy=shared), error, HANGS)
+    assert caught.value.__cause__ is error
+    assert str(error).count("retry quota") == 1
+
+
 POLICIES = {"once": ONCE, "default": policy(), "many": policy(timeout=60.0, max_attempts=50, max_elapsed=600.0)}
 RESPONSES = {
     "none": lambda: HANGS,

@@ -299,6 +299,7 @@ def test_anything_is_good_or_an_error(argument: str, value: Any) -> None:
         assert str.__str__(value) not in message
 
 
+QUOTA = ("quota", "quota_per_retry", "quota_per_timeout", "quota_per_success")
 FIELDS = [(policy, field.name) for policy in (RetryPolicy, PollPolicy) for field in attrs.fields(policy)]
 
 
@@ -308,19 +309,27 @@ FIELDS = [(policy, field.name) for policy in (RetryPolicy, PollPolicy) for field
 def test_anything_as_a_field_of_a_policy_is_good_or_an_error(policy: Any, field: str, value: Any) -> None:
     bounds = {
         "max_attempts": (1, 1e9),
+        "quota": (10, 1e9),
+        "quota_per_retry": (1, 500),
+        "quota_per_timeout": (1, 500),
+        "quota_per_success": (1, 1e9),
         "jitter": (0, 1.0 if policy is RetryPolicy else 0.99),
         "interval_max": (0.6, 1e9),
     }
     conditions: dict[str, Callable[[Any], bool]] = {
-        "max_attempts": lambda value: type(value) is int,
+        **dict.fromkeys(("max_attempts", *QUOTA), lambda value: type(value) is int),
         "max_elapsed": lambda value: value > 0,
         "interval_initial": lambda value: 0 < value <= PollPolicy().interval_max,
     }
     if _is_number(value, *bounds.get(field, (0, 1e9))) and conditions.get(field, lambda _value: True)(value):
         assert getattr(policy(**{field: value}), field) == value
         return
+    if (field, value) == ("quota", None):
+        assert policy(quota=None).quota is None
+        return
     # Of two fields that contradict each other, either may be named.
     name = "interval_max" if field == "interval_initial" and _is_number(value, 3) else field
+    name = "quota" if field in {"quota_per_retry", "quota_per_timeout"} and _is_number(value, 501) else name
     rejection(name, lambda value: policy(**{field: value}), value)
 
 

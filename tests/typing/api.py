@@ -201,7 +201,9 @@ def give(wonder: WonderClient, slow: AsyncWonderClient) -> None:
 def policies(retry: RetryPolicy, poll: PollPolicy, error: WonderError) -> None:
     assert_type(retry.delay(error, attempt=1), float)
     assert_type(poll.delay(elapsed=0.0), float)
-    assert_type(retry.max_attempts, int)
+    for number in (retry.max_attempts, retry.quota_per_retry, retry.quota_per_timeout, retry.quota_per_success):
+        assert_type(number, int)
+    assert_type(retry.quota, int | None)
     for seconds in (
         retry.max_elapsed,
         retry.backoff_initial,

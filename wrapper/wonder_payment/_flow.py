@@ -18,7 +18,7 @@ from ._redact import clear_locals, redact
 from .batch import Result, Throttle
 from .errors import APIError, RateLimitError, RequestTimeoutError, StillPendingError, WonderError
 from .models import PaymentToken, TokenState
-from .retry import PollPolicy, RetryPolicy
+from .retry import PollPolicy, RetryPolicy, RetryQuota
 
 logger = logging.getLogger("wonder_payment")
 logger.addHandler(logging.NullHandler())
@@ -35,6 +35,8 @@ _MAX_RATE_LIMITS = 8
 
 # Seconds by which a timer may end an attempt before its deadline.
 _EARLY = 0.01
+
+_QUOTA_IS_SPENT = "No more retries: the retry quota of this client is spent, because too many requests failed."
 
 
 @attrs.frozen
@@ -66,12 +68,14 @@ class Policy:
         timeout: Seconds for one attempt.
         on_retry: Called before each retry with the error and the delay in seconds.
         unknown_state: Set once the first state that this version does not know is logged.
+        quota: What the retries have spent.
     """
 
     retry: RetryPolicy
     timeout: float
     on_retry: Callable[[WonderError, float], object] | None = None
     unknown_state: dict[str, object] = attrs.field(factory=dict)
+    quota: RetryQuota = attrs.field(factory=RetryQuota)
 
 
 @attrs.frozen
@@ -96,7 +100,7 @@ Steps: TypeAlias = Generator[Attempt | Sleep, Any, _T]
 def attempts(
     policy: Policy, *, until: float = math.inf, failure: WonderError | None = None, throttle: Throttle | None = None
 ) -> Steps[Outcome]:
-    """Make attempts until one succeeds, one fails for good, or the budget is spent.
+    """Make attempts until one succeeds, one fails for good, or the budget or the retry quota is spent.
 
     Args:
         policy: The client's retry policy, timeout and callback.
@@ -104,13 +108,16 @@ def attempts(
         failure: The failure of the previous poll, which is reported instead of a timeout that ``until`` causes.
         throttle: The rate limit that the tokens of a batch share. A rate limit then does not count against a token's
             attempts or its time. The call gives up when the batch has paused ``max_attempts`` times without any other
-            response in between, or after eight times as many rate limits of its own.
+            response in between, or after eight times as many rate limits of its own. While the retry quota is spent,
+            the tokens take turns. In an outage these do not count as attempts; the call gives up after ``max_elapsed``.
     """
     retry = policy.retry
     deadline = min(time.monotonic() + retry.max_elapsed, until)
-    number = limited = 0
+    patience = deadline
+    number = limited = turns = 0
+    refund = retry.quota_per_success
     while True:
-        while throttle and ((left := throttle.left()) > 0 or throttle.stopped.is_set()):
+        while throttle and ((left := throttle.left(patience)) > 0 or throttle.stopped.is_set()):
             deadline += left
             yield Sleep(left)
         began = time.monotonic()
@@ -121,8 +128,9 @@ def attempts(
         logger.debug("attempt %d: %s after %.3f s (request id %s)", number, _label(result), seconds, result.request_id)
         is_limited = throttle is not None and _is_rate_limit(result)
         if throttle and not is_limited:
-            throttle.resume()
+            throttle.resume(is_up=isinstance(result, PaymentToken) or not result.is_transient)
         if isinstance(result, PaymentToken):
+            policy.quota.give_back(refund)
             _warn_of_unknown_state(policy, result)
             return Outcome(result, number, seconds)
         # A timeout caused by the call's own deadline says less than the failure before it.
@@ -130,20 +138,23 @@ def attempts(
         failure = failure if failure and is_cut_short and not isinstance(failure, RequestTimeoutError) else result
         failure.attempts = number
         delay = retry.delay(failure, number)
-        is_over = number - limited >= retry.max_attempts or time.monotonic() + delay >= deadline
+        is_over = number - limited - turns >= retry.max_attempts or time.monotonic() + delay >= deadline
         if throttle and is_limited:
             limited += 1
             throttle.hold(delay, sent_at=began)
-            deadline = time.monotonic() + retry.max_elapsed
+            deadline = patience = time.monotonic() + retry.max_elapsed
             is_over = throttle.pauses >= retry.max_attempts or limited >= _MAX_RATE_LIMITS * retry.max_attempts
         if is_over or not failure.is_transient:
             return Outcome(failure, number, seconds)
-        label, request_id = _label(failure), failure.request_id
-        logger.warning("attempt %d: %s; retry in %.2f s (request id %s)", number, label, delay, request_id)
-        if policy.on_retry is not None:
-            clear_locals(failure, sys.exception())
-            policy.on_retry(failure, delay)
-        if not is_limited:
+        taken = 0 if is_limited else policy.quota.take(retry, failure)
+        refund = taken or refund
+        if not taken and not is_limited:
+            if throttle is None or time.monotonic() >= patience:
+                failure.args = (f"{failure.args[0]} {_QUOTA_IS_SPENT}",)
+                return Outcome(failure, number, seconds)
+            turns += throttle.slow_down(delay, sent_at=began)
+        _report_retry(policy, failure, delay)
+        if taken:
             yield Sleep(delay)
 
 
@@ -222,6 +233,15 @@ def _label(result: Result) -> str:
     if isinstance(result, PaymentToken):
         return "succeeded"
     return f"HTTP {result.status_code}" if isinstance(result, APIError) else type(result).__name__
+
+
+def _report_retry(policy: Policy, failure: WonderError, delay: float) -> None:
+    """Log a retry and call on_retry."""
+    text = "attempt %d: %s; retry in %.2f s (request id %s)"
+    logger.warning(text, failure.attempts, _label(failure), delay, failure.request_id)
+    if policy.on_retry is not None:
+        clear_locals(failure, sys.exception())
+        policy.on_retry(failure, delay)
 
 
 def _warn_of_unknown_state(policy: Policy, token: PaymentToken) -> None:

@@ -1,6 +1,7 @@
 """Checks of many tokens: the result of each, the rate limit that all share, and the loops over them."""
 
 import asyncio
+import math
 import queue
 import sys
 import threading
@@ -13,12 +14,16 @@ from typing import Any, TypeAlias, TypeVar
 
 import attrs
 
+from ._http.pool import running_loop
 from ._redact import clear_locals, clears_locals, last_four
 from .errors import ConfigurationError, WonderError
 from .models import PaymentToken, TokenReference
 
 _TokenT = TypeVar("_TokenT")
 Result: TypeAlias = PaymentToken | WonderError
+
+# Seconds between two requests of a batch while the retry quota is spent, at least.
+_MIN_INTERVAL = 1.0
 
 
 @attrs.frozen(kw_only=True)
@@ -53,6 +58,9 @@ def check_result(token: object, result: Result) -> CheckResult:
 class Throttle:
     """Decides when the next request of a batch may be sent, for all its tokens. Threads may share it.
 
+    After a rate limit, no token sends a request for some time. While the retry quota is spent, the tokens take turns:
+    one of them sends a request at each interval, until one succeeds.
+
     Attributes:
         pauses: How many pauses there were in a row, without any other response in between.
         stopped: Set when the batch has ended; sleeps then raise instead of returning.
@@ -63,6 +71,9 @@ class Throttle:
         self.stopped = threading.Event()
         self._resume_at = 0.0
         self.pauses = 0
+        self._interval = 0.0  # 0 if the tokens need not take turns
+        self._turn_at = 0.0
+        self._up_at = -math.inf
 
     def hold(self, seconds: float, *, sent_at: float) -> None:
         """Send no request for ``seconds``.
@@ -73,13 +84,40 @@ class Throttle:
             self.pauses += sent_at >= self._resume_at
             self._resume_at = max(self._resume_at, time.monotonic() + seconds)
 
-    def resume(self) -> None:
-        """Reset the count of pauses: the gateway returned something other than a rate limit."""
-        self.pauses = 0
+    def slow_down(self, seconds: float, *, sent_at: float) -> bool:
+        """Let the tokens take turns, one each ``seconds``: a request failed, and the retry quota is spent.
 
-    def left(self) -> float:
-        """Return the seconds until a request may be sent; 0 or less if it may be sent now."""
-        return self._resume_at - time.monotonic()
+        Return whether it is an outage: no other request succeeded after this one was sent.
+        """
+        with self._lock:
+            self._interval = max(seconds, _MIN_INTERVAL)
+            self._turn_at = max(self._turn_at, time.monotonic() + self._interval)
+            return self._up_at <= sent_at
+
+    def resume(self, *, is_up: bool) -> None:
+        """Reset the count of pauses: the gateway returned something other than a rate limit.
+
+        Args:
+            is_up: Whether it was no transient failure either: there is no outage, and no need to take turns.
+        """
+        with self._lock:
+            self.pauses = 0
+            if is_up:
+                self._interval = self._turn_at = 0.0
+                self._up_at = time.monotonic()
+
+    def left(self, patience: float = math.inf) -> float:
+        """Return the seconds until a token may send a request; 0 or less if it may now, which takes its turn.
+
+        Args:
+            patience: When the token sends a request even if it has no turn (time.monotonic()).
+        """
+        with self._lock:
+            now = time.monotonic()
+            left = max(self._resume_at, min(self._turn_at, patience)) - now
+            if left <= 0 and self._interval:
+                self._turn_at = now + self._interval
+            return left
 
     def sleep(self, seconds: float) -> None:
         """Sleep in a thread of the batch.
@@ -168,9 +206,9 @@ async def in_tasks(
     """Yield the results as they complete, from ``concurrency`` tasks; one more task feeds them.
 
     Raises:
-        ConfigurationError: The results are read in another event loop than the first one.
+        ConfigurationError: asyncio runs no event loop, or another one than at the first result.
     """
-    loop = asyncio.get_running_loop()
+    loop = running_loop()
     completed: asyncio.Queue[asyncio.Task[Any]] = asyncio.Queue()
     running: set[asyncio.Task[Any]] = set()
     free = asyncio.Semaphore(concurrency)
@@ -198,10 +236,10 @@ async def in_tasks(
             else:
                 free.release()
                 yield _completed(task)
-            if asyncio.get_running_loop() is not loop:
+            if running_loop() is not loop:
                 raise ConfigurationError("A batch began in another event loop: read all its results in one loop.")
     finally:
-        if asyncio.get_running_loop() is loop:
+        if running_loop() is loop:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)

@@ -1,12 +1,14 @@
 """When to retry a failed attempt and when to poll again: pure decisions, no I/O, no clock."""
 
+import os
 import random
+import threading
 from collections.abc import Callable
 from typing import Any, Self, cast
 
 import attrs
 
-from .errors import APIError, ConfigurationError
+from .errors import APIError, ConfigurationError, RequestTimeoutError
 
 __all__ = ["PollPolicy", "RetryPolicy"]
 
@@ -51,6 +53,10 @@ class RetryPolicy:
     at most ``backoff_max``, minus a random part (the jitter); or the ``Retry-After`` of the response, if that is
     longer. If the delay does not fit into the rest of ``max_elapsed``, the last error is raised at once.
 
+    All calls of a client share one retry quota, so that they do not multiply an outage. Each retry takes points from
+    it, and each success gives some back. While too few are left, a failure is not retried; its message says so. The
+    defaults are those of the AWS SDKs' standard retry mode.
+
     Attributes:
         max_attempts: How many attempts to make in all, at least 1.
         max_elapsed: Seconds for all attempts and the delays between them.
@@ -58,6 +64,10 @@ class RetryPolicy:
         backoff_max: The longest backoff in seconds, before jitter.
         jitter: The share of the backoff that is random, from 0 (none) to 1 ("full jitter": anything from no delay to
             the whole backoff), which keeps many clients from retrying at the same moment.
+        quota: The points that a client may spend on retries, at least the cost of one; None turns the quota off.
+        quota_per_retry: The points that a retry takes. If the retry succeeds, they are given back.
+        quota_per_timeout: The same for a retry after a timeout, which has kept a connection busy.
+        quota_per_success: The points that a call gives back if it succeeds without a retry.
 
     Raises:
         ConfigurationError: A value is out of bounds.
@@ -68,6 +78,14 @@ class RetryPolicy:
     backoff_initial: float = attrs.field(default=0.5, validator=_checked())
     backoff_max: float = attrs.field(default=8.0, validator=_checked())
     jitter: float = attrs.field(default=1.0, validator=_checked(maximum=1.0))
+    quota: int | None = 500
+    quota_per_retry: int = attrs.field(default=5, validator=_checked(minimum=1, whole=True))
+    quota_per_timeout: int = attrs.field(default=10, validator=_checked(minimum=1, whole=True))
+    quota_per_success: int = attrs.field(default=1, validator=_checked(minimum=1, whole=True))
+
+    def __attrs_post_init__(self) -> None:
+        if self.quota is not None:
+            number("quota", self.quota, minimum=max(self.quota_per_retry, self.quota_per_timeout), whole=True)
 
     @classmethod
     def never(cls) -> Self:
@@ -86,6 +104,40 @@ class RetryPolicy:
         backoff *= 1 - self.jitter * random.random()  # noqa: S311 (no secret depends on it)
         retry_after = error.retry_after if isinstance(error, APIError) else None
         return max(backoff, retry_after or 0.0)
+
+
+class RetryQuota:
+    """What a client has spent of its retry quota. All its calls share it, in all threads.
+
+    Attributes:
+        spent: The points that are spent.
+    """
+
+    def __init__(self) -> None:
+        self.spent = 0
+
+    def take(self, retry: RetryPolicy, error: BaseException) -> int:
+        """Take the points for a retry after ``error`` and return how many; 0 if too few are left."""
+        points = retry.quota_per_timeout if isinstance(error, RequestTimeoutError) else retry.quota_per_retry
+        if retry.quota is None:
+            return points
+        with _lock:
+            if self.spent + points > retry.quota:
+                return 0
+            self.spent += points
+        return points
+
+    def give_back(self, points: int) -> None:
+        """Give back the points of a success."""
+        if self.spent:  # in normal operation nothing is spent, and no lock is needed
+            with _lock:
+                self.spent = max(0, self.spent - points)
+
+
+# One lock for all quotas, held while the process forks: a child never gets it locked by a thread that it does not have.
+_lock = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
 
 
 @attrs.frozen(kw_only=True)

@@ -253,7 +253,7 @@ class LoopPools(_Pools[asyncio.AbstractEventLoop, AsyncPool]):
         super().__init__(make, _close_soon)
 
     def _place(self) -> asyncio.AbstractEventLoop:
-        loop = _running_loop()
+        loop = running_loop()
         for ended in [known for known in list(self._pools) if known.is_closed()]:
             if pool := self._pools.pop(ended, None):
                 pool.drop()
@@ -261,7 +261,7 @@ class LoopPools(_Pools[asyncio.AbstractEventLoop, AsyncPool]):
 
     async def aclose(self) -> None:
         """Close the pool of the running event loop; the others can only be closed in their own loops."""
-        loop = _running_loop()
+        loop = running_loop()
         self._is_closed = True
         own = self._pools.pop(loop, None)
         _close_soon(self._pools)
@@ -286,7 +286,7 @@ def _process() -> tuple[int, type]:
     return os.getpid(), ssl.SSLContext
 
 
-def _running_loop() -> asyncio.AbstractEventLoop:
+def running_loop() -> asyncio.AbstractEventLoop:
     """Return the running event loop.
 
     Raises:
