@@ -16,7 +16,7 @@ from arrivals import Arrivals
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from playing import TOKEN, Player
-from wonder_payment import AsyncWonderClient, PaymentToken, RetryPolicy, WonderClient, client
+from wonder_payment import AsyncWonderClient, PaymentToken, RetryPolicy, WonderClient, _keys, client
 from wonder_payment.simulator import SimulatedGateway
 
 __all__ = ["TOKEN", "Caller", "Clock", "Kind", "caller_of", "for_both_clients", "key", "pem"]
@@ -47,6 +47,15 @@ def pytest_collection_finish() -> None:
 def default_ctrl_c() -> None:
     """A shell makes background jobs ignore Ctrl-C: these tests, and the programs that they run."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def keys_loaded_once() -> Iterator[None]:
+    """Load each key once: the check of its primes would be most of what a client costs."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("load_pem_private_key", "load_der_private_key"):
+            patch.setattr(_keys, name, cache(getattr(_keys, name)))
+        yield
 
 
 @pytest.fixture(autouse=True)
