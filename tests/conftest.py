@@ -8,9 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import attrs
+import certifi
 import pytest
 from arrivals import Arrivals
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
@@ -52,9 +55,19 @@ def default_ctrl_c() -> None:
 @pytest.fixture(autouse=True, scope="session")
 def keys_loaded_once() -> Iterator[None]:
     """Load each key once: the check of its primes would be most of what a client costs."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("load_pem_private_key", "load_der_private_key"):
-            patch.setattr(_keys, name, cache(getattr(_keys, name)))
+    loaders = {name: cache(getattr(_keys, name)) for name in ("load_pem_private_key", "load_der_private_key")}
+    with patch.multiple(_keys, **loaders):
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def two_authorities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Trust two public authorities, not a hundred: loading those would be most of what a client with TLS costs."""
+    end = "-----END CERTIFICATE-----\n"
+    first, second, *_ = Path(certifi.where()).read_text("utf-8").split(end)
+    file = tmp_path_factory.mktemp("certifi") / "cacert.pem"
+    file.write_text(first + end + second + end, "utf-8")
+    with patch.object(certifi, "where", lambda: str(file)):
         yield
 
 
