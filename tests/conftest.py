@@ -8,15 +8,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import attrs
+import certifi
 import pytest
 from arrivals import Arrivals
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from playing import TOKEN, Player
-from wonder_payment import AsyncWonderClient, PaymentToken, RetryPolicy, WonderClient, client
+from wonder_payment import AsyncWonderClient, PaymentToken, RetryPolicy, WonderClient, _keys, client
 from wonder_payment.simulator import SimulatedGateway
 
 __all__ = ["TOKEN", "Caller", "Clock", "Kind", "caller_of", "for_both_clients", "key", "pem"]
@@ -47,6 +50,25 @@ def pytest_collection_finish() -> None:
 def default_ctrl_c() -> None:
     """A shell makes background jobs ignore Ctrl-C: these tests, and the programs that they run."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def keys_loaded_once() -> Iterator[None]:
+    """Load each key once: the check of its primes would be most of what a client costs."""
+    loaders = {name: cache(getattr(_keys, name)) for name in ("load_pem_private_key", "load_der_private_key")}
+    with patch.multiple(_keys, **loaders):
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def two_authorities(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Trust two public authorities, not a hundred: loading those would be most of what a client with TLS costs."""
+    end = "-----END CERTIFICATE-----\n"
+    first, second, *_ = Path(certifi.where()).read_text("utf-8").split(end)
+    file = tmp_path_factory.mktemp("certifi") / "cacert.pem"
+    file.write_text(first + end + second + end, "utf-8")
+    with patch.object(certifi, "where", lambda: str(file)):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ PUBLIC = key().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPubli
 CERTIFICATE = PUBLIC.replace("PUBLIC KEY", "CERTIFICATE")
 
 
+@cache
 def pem(form: PrivateFormat, passphrase: str | None) -> str:
     encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
     return key().private_bytes(Encoding.PEM, form, encryption).decode()

@@ -1,14 +1,10 @@
-"""Each fault leads to what its row in matrix.py says, with every transport."""
+"""Each fault leads to what its row in matrix.py says: with every transport, and in the waits of both clients."""
 
-from collections.abc import Iterator
 from typing import Any
-from unittest.mock import patch
 
 import attrs
-import certifi
 import pytest
 from conftest import TRANSPORTS, Caller, Clock, caller_of
-from faults.making import authority
 from faults.matrix import POLL, RETRY, ROWS, Outcome, Row, observe
 from faults.write_matrix import DOCUMENT, HEADINGS
 from wonder_payment import PaymentToken, StillPendingError, WonderError
@@ -18,14 +14,10 @@ from wonder_payment.simulator import SimulatedGateway
 PATIENT = attrs.evolve(RETRY, max_attempts=1_000, max_elapsed=1e6)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def few_certificates() -> Iterator[None]:
-    """Use one authority instead of a hundred: reading them for each client would be most of these tests' work."""
-    with authority().cert_pem.tempfile() as file, patch.object(certifi, "where", lambda: file):
-        yield
+with_every_transport = pytest.mark.parametrize("caller", TRANSPORTS, indirect=True)
 
 
-@pytest.fixture(params=TRANSPORTS)
+@pytest.fixture(params=["sync", "async"])
 def caller(request: pytest.FixtureRequest, gateway: SimulatedGateway) -> Caller:
     return caller_of(request.param, gateway)
 
@@ -67,6 +59,7 @@ def play(
 
 
 @rows(ROWS)
+@with_every_transport
 def test_check_token_gets_what_the_row_says(
     row: Row, caller: Caller, gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,12 +87,21 @@ def test_wait_for_token_gets_what_the_row_says(
 
 
 @rows([row for row in ROWS if row.can_pass])
-@pytest.mark.parametrize("method", ["check_token", "wait_for_token"])
-def test_a_fault_that_happens_once_is_over_at_the_next_attempt(
-    row: Row, caller: Caller, gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch, method: str
+@with_every_transport
+def test_check_token_retries_a_fault_that_happens_once(
+    row: Row, caller: Caller, gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = {"poll": POLL, "timeout": 1e6 if row.is_slow else 10.0} if method == "wait_for_token" else {}
-    outcome, _ = play(row, caller, gateway, monkeypatch, method, is_once=True, **options)
+    outcome, _ = play(row, caller, gateway, monkeypatch, is_once=True)
+    assert isinstance(outcome.result, PaymentToken)
+    assert outcome.attempts == 2 or (row.is_slow and outcome.attempts > 2)
+
+
+@rows([row for row in ROWS if row.can_pass])
+def test_wait_for_token_polls_again_after_a_fault_that_happens_once(
+    row: Row, caller: Caller, gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timeout = 1e6 if row.is_slow else 10.0
+    outcome, _ = play(row, caller, gateway, monkeypatch, "wait_for_token", is_once=True, poll=POLL, timeout=timeout)
     assert isinstance(outcome.result, PaymentToken)
     assert outcome.attempts == 2 or (row.is_slow and outcome.attempts > 2)
 
