@@ -33,9 +33,13 @@ _VerifyColumn = Annotated[
 ]
 _Output = Annotated[
     Path | None,
-    typer.Option(help="Write to this file, not to stdout. The same command continues it.", dir_okay=False),
+    typer.Option(
+        help="Write to this file, not to stdout. The same command continues it.", metavar="FILE", dir_okay=False
+    ),
 ]
-_Concurrency = Annotated[int, typer.Option(help="How many tokens to check at a time.", min=1, max=10_000)]
+_Concurrency = Annotated[
+    int, typer.Option(help="How many tokens to check at a time.", metavar="NUMBER", min=1, max=10_000)
+]
 
 # How many tokens are read before they are checked.
 _MAX_READ_AHEAD = 64
