@@ -7,7 +7,19 @@ from pathlib import Path
 
 import commands
 import pytest
-from commands import ALIPAY, CARD_NUMBER, FAILED, PENDING, VERIFIED, add_verified, checked, is_one_line, lines, summary, write
+from commands import (
+    ALIPAY,
+    CARD_NUMBER,
+    FAILED,
+    PENDING,
+    VERIFIED,
+    add_verified,
+    checked,
+    is_one_line,
+    lines,
+    summary,
+    write,
+)
 from conftest import TOKEN as UNKNOWN
 from typer.testing import Result
 from wonder_payment.simulator import TEST_CUSTOMER_UUID, TEST_VERIFY_UUID, Fault, SimulatedGateway

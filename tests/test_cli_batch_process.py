@@ -1,5 +1,6 @@
 """`wonder-payment batch` as a process: signals, pipes and terminals."""
 
+import ctypes
 import json
 import os
 import pty
@@ -95,8 +96,24 @@ def test_a_result_does_not_wait_for_the_next_line_of_stdin_and_a_signal_ends_the
         assert json.loads(process.stdout.readline())["token_id"] == token
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 130  # before stdin is closed
-    message = "stopped; results so far: verified 1, pending 0, failed 1, errors 0. Use --output FILE, then run the same command again to continue."
+    counts = "stopped; results so far: verified 1, pending 0, failed 1, errors 0."
+    message = f"{counts} Use --output FILE, then run the same command again to continue."
     assert process.communicate() == ("", f"wonder-payment: {message}\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_a_signal_in_the_thread_that_reads_an_idle_stdin_ends_the_run(gateway: SimulatedGateway, number: int) -> None:
+    process = start(gateway, "batch", "-")
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(f"{VERIFIED}\n")
+    process.stdin.flush()
+    process.stdout.readline()
+    threads = [int(path.name) for path in Path(f"/proc/{process.pid}/task").iterdir()]
+    assert max(threads) != process.pid
+    ctypes.CDLL(None).tgkill(process.pid, max(threads), number)  # the system may choose any thread
+    assert process.wait(timeout=60) == 130
+    process.communicate()
 
 
 @pytest.mark.parametrize("kind", ["stdin", "named pipe"])
