@@ -155,7 +155,11 @@ def _cancel_at_sigterm() -> None:
         # loop goes to sleep, or in another thread, has no effect until the next event: on an idle stdin, there is none.
         loop.add_signal_handler(signal.SIGTERM, task.cancel)
     except NotImplementedError:  # on Windows, whose loop is always woken
-        signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(task.cancel))
+
+        def cancel(_signal: int, _frame: object) -> None:
+            loop.call_soon_threadsafe(task.cancel)
+
+        signal.signal(signal.SIGTERM, cancel)
 
 
 def _remaining(tokens: Tokens, known: set[bytes]) -> Iterator[Item]:
