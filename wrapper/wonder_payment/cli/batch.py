@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Literal, TextIO, cast
 
@@ -125,10 +126,9 @@ def _is_pipe(stream: TextIO | None) -> bool:
 
 async def _check(tokens: Tokens, results: Results, progress: Progress, concurrency: int) -> None:
     _cancel_at_sigterm()
-    total = None
+    bar = progress.add_task("", total=None)
     if tokens.can_be_read_twice and not progress.disable:
-        total = await asyncio.to_thread(lambda: sum(1 for _ in _remaining(tokens, set(results.known))))
-    bar = progress.add_task("", total=total)
+        progress.reset(bar, total=await _count(tokens, set(results.known)))
 
     def report_invalid(item: Item) -> None:
         results.write_invalid(item)
@@ -160,6 +160,19 @@ def _cancel_at_sigterm() -> None:
             loop.call_soon_threadsafe(task.cancel)
 
         signal.signal(signal.SIGTERM, cancel)
+
+
+async def _count(tokens: Tokens, known: set[bytes]) -> int:
+    """Return how many tokens are to be checked."""
+    is_ended = threading.Event()
+
+    def count() -> int:
+        return sum(1 for _ in takewhile(lambda _: not is_ended.is_set(), _remaining(tokens, known)))
+
+    try:
+        return await asyncio.to_thread(count)
+    finally:
+        is_ended.set()  # Ctrl-C does not end the thread
 
 
 def _remaining(tokens: Tokens, known: set[bytes]) -> Iterator[Item]:
