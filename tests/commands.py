@@ -57,6 +57,12 @@ def lines(text: str | Path) -> list[Any]:
     return [json.loads(line) for line in content.splitlines()]
 
 
+def summary(*counts: int) -> str:
+    """Return the last line of a batch: how many tokens are verified, pending and failed, and how many errors."""
+    names = zip(("verified", "pending", "failed", "errors"), counts, strict=True)
+    return f"wonder-payment: results: {', '.join(f'{name} {count}' for name, count in names)}."
+
+
 def write(path: Path, tokens: Iterable[str]) -> None:
     path.write_text("\n".join(tokens) + "\n")
 

@@ -7,7 +7,19 @@ from pathlib import Path
 
 import commands
 import pytest
-from commands import ALIPAY, CARD_NUMBER, FAILED, PENDING, VERIFIED, add_verified, checked, is_one_line, lines, write
+from commands import (
+    ALIPAY,
+    CARD_NUMBER,
+    FAILED,
+    PENDING,
+    VERIFIED,
+    add_verified,
+    checked,
+    is_one_line,
+    lines,
+    summary,
+    write,
+)
 from conftest import TOKEN as UNKNOWN
 from typer.testing import Result
 from wonder_payment.simulator import TEST_CUSTOMER_UUID, TEST_VERIFY_UUID, Fault, SimulatedGateway
@@ -32,7 +44,7 @@ def test_each_token_of_a_file_becomes_a_line_of_json(gateway: SimulatedGateway, 
     gateway.decline(FAILED, error_code="E1", error_message="Declined.")
     source.write_text(f"\n  {VERIFIED}\t\r\n\n{FAILED}\n   \n{no_card_fields}\n{ALIPAY}")
     result = run(gateway, source)
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, result.stderr) == (0, summary(3, 0, 1, 0) + "\n")
     verified = {
         "token_id": VERIFIED,
         "state": "success",
@@ -120,7 +132,8 @@ def test_a_failed_check_has_its_error_and_does_not_stop_the_batch(gateway: Simul
     source.write_bytes("\n".join(lines_in).encode() + b"\xff\xfe" + VERIFIED.encode())
     result = run(gateway, source)
     assert (result.exit_code, is_one_line(result.stderr)) == (1, True)
-    assert "failed checks: 5; successful: 2. Use --output FILE" in result.stderr
+    advice = "Tokens that are not UUIDs: 3; their results have the line numbers. Use --output FILE, then run the same"
+    assert result.stderr.startswith(f"{summary(2, 0, 0, 5)} {advice} command again to retry the errors.")
     errors = {line["token_id"]: line["error"] for line in lines(result.stdout) if "error" in line}
     kinds = [(UNKNOWN, "NotFound"), (FAILED, "Authentication"), ("…1111", "InvalidToken"), ("café", "InvalidToken")]
     assert [(token, errors[token]["type"]) for token, _ in kinds] == [(token, f"{kind}Error") for token, kind in kinds]
@@ -143,7 +156,7 @@ def test_a_failed_check_has_its_error_and_does_not_stop_the_batch(gateway: Simul
         (["tokens.txt", "--concurrency", "0"], VERIFIED, "--concurrency"),
         (["tokens.txt", "--customer-uuid", "x"], VERIFIED, "customer_uuid must be a UUID"),
         (["tokens.txt", "--verify-uuid", "x"], VERIFIED, "verify_uuid must be a UUID"),
-        (["tokens.txt", "--customer-column", "c"], VERIFIED, "--customer-column needs --column"),
+        (["tokens.txt", "--customer-column", "c"], VERIFIED, "has no column c. Its columns are: …0001."),
         (["tokens.txt", "--column", "t", "--verify-column", "v", "--verify-uuid", UNKNOWN], VERIFIED, "not both"),
         (["tokens.txt", "--column", "t", "--customer-column", "c"], "t,v", "has no column c. Its columns are: t, v."),
         (["tokens.txt", "--output", "."], VERIFIED, "is a directory"),
@@ -177,7 +190,7 @@ def test_missing_settings_are_one_line(source: Path) -> None:
 def test_an_empty_file_is_a_finished_batch(gateway: SimulatedGateway, source: Path) -> None:
     source.touch()
     result = run(gateway, source)
-    assert (result.exit_code, result.output) == (0, "")
+    assert (result.exit_code, result.output) == (0, summary(0, 0, 0, 0) + "\n")
 
 
 def test_the_same_command_continues_an_output(gateway: SimulatedGateway, source: Path, output: Path) -> None:
@@ -186,15 +199,13 @@ def test_the_same_command_continues_an_output(gateway: SimulatedGateway, source:
     write(source, tokens[:3])
     first = run(gateway, source, "--output", output)
     assert (first.exit_code, first.stdout) == (1, "")
-    assert "Run the same command again to retry the failed ones." in first.stderr
-    before = output.read_bytes()
+    assert first.stderr == f"{summary(2, 0, 0, 1)} Run the same command again to retry the errors.\n"
     write(source, [*tokens[:3], tokens[0].upper(), *tokens[3:]])
     for _ in range(2):  # the second time there is nothing left to check
         result = run(gateway, source, "--output", output)
-        assert (result.exit_code, result.output) == (0, "")
+        assert (result.exit_code, result.output) == (0, summary(6, 0, 0, 0) + "\n")
         assert Counter(checked(gateway)) == Counter([*tokens, tokens[1]])
-    assert output.read_bytes().startswith(before)
-    assert sorted(line["token_id"] for line in lines(output) if "error" not in line) == sorted(tokens)
+        assert sorted(line["token_id"] for line in lines(output)) == sorted(tokens)
     assert stat.S_IMODE(output.stat().st_mode) == 0o600  # no other user may read it
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import CARD_NUMBER, FAILED, PENDING, PROGRAM, VERIFIED, is_one_line, read_terminal, start
+from commands import CARD_NUMBER, FAILED, PENDING, PROGRAM, VERIFIED, is_one_line, read_terminal, start, summary
 from conftest import Clock
 from wonder_payment.__main__ import main
 from wonder_payment.simulator import SimulatedGateway
@@ -182,7 +182,8 @@ def test_no_variable_makes_a_pipe_a_terminal(
     commands: list[list[object]] = [["wait", waited], ["demo"], ["batch", source]]
     for command in commands:
         result = Printed(monkeypatch, "utf-8", *command)
-        assert (result.status, result.stderr) == (0, "")
+        expected = summary(1, 0, 0, 0) + "\n" if command[0] == "batch" else ""
+        assert (result.status, result.stderr) == (0, expected)
         for code in ("\x1b[?25", "\x1b[2K", "\x1b[1A", "\r"):  # hides the cursor, erases a line, goes up
             assert code not in result.stdout
         assert ("\x1b[32m" in result.stdout) == (is_colored and command[0] != "batch")

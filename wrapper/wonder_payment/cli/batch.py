@@ -6,12 +6,12 @@ import signal
 import stat
 import sys
 import threading
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing, suppress
+from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Any, TextIO, cast
+from typing import Annotated, Any, Literal, TextIO, cast
 
-import attrs
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TimeRemainingColumn
@@ -19,12 +19,18 @@ from rich.text import Text
 
 from wonder_payment import AsyncWonderClient, InvalidTokenError, TokenReference, WonderError
 
-from .batch_files import Results, Tokens, UsageError, key_of
-from .output import ExitStatus, can_draw, is_terminal, message, print_error
-from .tokens import CustomerUuid, VerifyUuid
+from .batch_results import Results
+from .batch_tokens import Item, Tokens, UsageError
+from .output import ExitStatus, can_draw, is_terminal, message, print_error, show_log
+from .tokens import CustomerUuid, Verbose, VerifyUuid
 
-_Source = Annotated[Path, typer.Argument(metavar="FILE|-", help="The tokens, one per line; - reads stdin.")]
-_Column = Annotated[str | None, typer.Option(help="The column of a CSV file that has the tokens.", metavar="NAME")]
+_Source = Annotated[
+    Path, typer.Argument(metavar="FILE|-", help="The tokens, one per line, or a CSV file; - reads stdin.")
+]
+_Column = Annotated[
+    str | None,
+    typer.Option(help="The column of a CSV file that has the tokens, if it is not recognised.", metavar="NAME"),
+]
 _CustomerColumn = Annotated[
     str | None, typer.Option(help="The column that has the UUID of each token's customer.", metavar="NAME")
 ]
@@ -33,9 +39,17 @@ _VerifyColumn = Annotated[
 ]
 _Output = Annotated[
     Path | None,
-    typer.Option(help="Write to this file, not to stdout. The same command continues it.", dir_okay=False),
+    typer.Option(
+        help="Write to this file, not to stdout. The same command continues it.", metavar="FILE", dir_okay=False
+    ),
 ]
-_Concurrency = Annotated[int, typer.Option(help="How many tokens to check at a time.", min=1, max=10_000)]
+_Recheck = Annotated[
+    Literal["pending"] | None,
+    typer.Option(help="Check the tokens again that were pending. Needs --output.", metavar="pending"),
+]
+_Concurrency = Annotated[
+    int, typer.Option(help="How many tokens to check at a time.", metavar="NUMBER", min=1, max=10_000)
+]
 
 # How many tokens are read before they are checked.
 _MAX_READ_AHEAD = 64
@@ -48,18 +62,25 @@ def batch(
     customer_column: _CustomerColumn = None,
     verify_column: _VerifyColumn = None,
     output: _Output = None,
+    recheck: _Recheck = None,
     concurrency: _Concurrency = 16,
     customer_uuid: CustomerUuid = None,
     verify_uuid: VerifyUuid = None,
+    verbose: Verbose = False,
 ) -> None:
     """Check many tokens and write the results as JSON lines.
 
-    With --output you can stop the run, and the same command continues it. The exit status is 0 if every check succeeded
-    (whatever the state of the token), 1 if some failed, 2 for wrong usage, 130 if the run was stopped.
+    With --output you can stop the run, and the same command continues it: tokens that have a result are not checked
+    again. The exit status is 0 if every check succeeded (whatever the state of the token), 1 if some failed, 2 for
+    wrong usage, 130 if the run was stopped.
     """
+    if verbose:
+        show_log()
+    if recheck and output is None:
+        raise typer.BadParameter("--recheck needs --output.")
     try:
         tokens = Tokens(source, column, customer_column, verify_column, customer_uuid, verify_uuid)
-        with Results(output) as results:
+        with Results(output, rechecks_pending=recheck == "pending") as results:
             status = _run(tokens, results, concurrency)
     except UsageError as error:
         problem, status = str(error), ExitStatus.USAGE
@@ -68,8 +89,7 @@ def batch(
         problem, status = message(error), ExitStatus.USAGE if is_usage else ExitStatus.ERROR
     else:
         problem = results.summary(is_stopped=status == ExitStatus.STOPPED)
-    if problem:
-        print_error(problem)
+    print_error(problem)
     raise typer.Exit(status)
 
 
@@ -96,7 +116,7 @@ def _run(tokens: Tokens, results: Results, concurrency: int) -> int:
             return ExitStatus.STOPPED
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    return ExitStatus.ERROR if results.failed else 0
+    return ExitStatus.ERROR if results.has_errors else 0
 
 
 def _is_pipe(stream: TextIO | None) -> bool:
@@ -105,81 +125,91 @@ def _is_pipe(stream: TextIO | None) -> bool:
 
 
 async def _check(tokens: Tokens, results: Results, progress: Progress, concurrency: int) -> None:
-    this = cast("asyncio.Task[None]", asyncio.current_task())
-    loop = this.get_loop()
+    _cancel_at_sigterm()
+    bar = progress.add_task("", total=None)
+    if tokens.can_be_read_twice and not progress.disable:
+        progress.reset(bar, total=await _count(tokens, set(results.known)))
 
-    # SIGTERM cancels the task at its next await, so never in the middle of a line. asyncio does so for Ctrl-C. Windows
-    # has no loop.add_signal_handler().
-    def cancel(_signal: int, _frame: object) -> None:
-        loop.call_soon_threadsafe(this.cancel)
+    def report_invalid(item: Item) -> None:
+        results.write_invalid(item)
+        progress.advance(bar)
 
-    signal.signal(signal.SIGTERM, cancel)
-    total = None if progress.disable else await asyncio.to_thread(tokens.count)
-    bar = progress.add_task("", total=total)
-    remaining = _Remaining(tokens.each(), results.known)
     async with (
         AsyncWonderClient.from_env() as wonder,
-        aclosing(_from_thread(remaining)) as source,
+        aclosing(_from_thread(_remaining(tokens, results.known), report_invalid)) as source,
         aclosing(wonder.check_tokens(source, concurrency=concurrency)) as checked,
     ):
         async for result in checked:
             results.write(result)
-            # Skipped tokens are not work: counting them would inflate the rate.
-            progress.update(bar, advance=1, total=total and total - remaining.skipped)
+            progress.advance(bar)
+    results.forget_invalid()
     progress.update(bar, total=progress.tasks[0].completed)
 
 
-@attrs.define
-class _Remaining:
-    """The tokens that are not checked yet, each once.
+def _cancel_at_sigterm() -> None:
+    """Let SIGTERM cancel this task at its next await, so never in the middle of a line. asyncio does so for Ctrl-C."""
+    task = cast("asyncio.Task[None]", asyncio.current_task())
+    loop = task.get_loop()
+    try:
+        # This also makes the system wake the loop for every signal. Without it, a signal that arrives just before the
+        # loop goes to sleep, or in another thread, has no effect until the next event: on an idle stdin, there is none.
+        loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    except NotImplementedError:  # on Windows, whose loop is always woken
 
-    Attributes:
-        tokens: All tokens.
-        known: The keys of the tokens that have a result. The keys of the tokens that are yielded are added.
-        skipped: How many tokens were left out so far.
-    """
+        def cancel(_signal: int, _frame: object) -> None:
+            loop.call_soon_threadsafe(task.cancel)
 
-    tokens: Iterator[TokenReference]
-    known: set[bytes]
-    skipped: int = 0
-
-    def __iter__(self) -> Iterator[TokenReference]:
-        for token in self.tokens:
-            try:
-                key = key_of(str(token.token))
-            except InvalidTokenError:
-                yield token  # its result will be this error
-                continue
-            if key in self.known:
-                self.skipped += 1
-            else:
-                self.known.add(key)
-                yield token
+        signal.signal(signal.SIGTERM, cancel)
 
 
-async def _from_thread(tokens: _Remaining) -> AsyncGenerator[TokenReference]:
+async def _count(tokens: Tokens, known: set[bytes]) -> int:
+    """Return how many tokens are to be checked."""
+    is_ended = threading.Event()
+
+    def count() -> int:
+        return sum(1 for _ in takewhile(lambda _: not is_ended.is_set(), _remaining(tokens, known)))
+
+    try:
+        return await asyncio.to_thread(count)
+    finally:
+        is_ended.set()  # Ctrl-C does not end the thread
+
+
+def _remaining(tokens: Tokens, known: set[bytes]) -> Iterator[Item]:
+    """Yield the tokens that are not known, each once, and what is not a UUID. ``known`` gets the keys of the tokens."""
+    for item in tokens.each():
+        if item.key not in known:
+            yield item
+        if item.key:
+            known.add(item.key)
+
+
+async def _from_thread(items: Iterator[Item], report_invalid: Callable[[Item], None]) -> AsyncGenerator[TokenReference]:
     """Yield tokens that a thread reads, so that a slow source delays no result.
 
     It is a daemon thread: a read of stdin ends only with a line, and the program must be able to end before that.
     """
     loop = asyncio.get_running_loop()
-    read: asyncio.Queue[TokenReference | Exception | None] = asyncio.Queue()
+    read: asyncio.Queue[Item | Exception | None] = asyncio.Queue()
     room = threading.Semaphore(_MAX_READ_AHEAD)
 
     def work() -> None:
         ending: Exception | None = None
         with suppress(RuntimeError):  # the loop was closed
             try:
-                for token in tokens:
+                for item in items:
                     room.acquire()
-                    loop.call_soon_threadsafe(read.put_nowait, token)
+                    loop.call_soon_threadsafe(read.put_nowait, item)
             except Exception as error:  # noqa: BLE001 (the generator raises it)
                 ending = error
             loop.call_soon_threadsafe(read.put_nowait, ending)
 
     threading.Thread(target=work, daemon=True).start()
-    while isinstance(token := await read.get(), TokenReference):
+    while isinstance(item := await read.get(), Item):
         room.release()
-        yield token
-    if token:
-        raise token
+        if item.key is None:
+            report_invalid(item)
+        else:
+            yield item.reference
+    if item:
+        raise item

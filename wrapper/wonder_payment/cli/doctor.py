@@ -15,9 +15,9 @@ from wonder_payment._version import __version__
 from wonder_payment.config import checked_customer, checked_uuid
 
 from .examination import Examination, Finding
-from .output import ExitStatus, message, print_error
+from .output import ExitStatus, message, print_error, show_log
 from .probes import Trial, Verdict
-from .tokens import CustomerUuid, VerifyUuid
+from .tokens import CustomerUuid, Verbose, VerifyUuid
 
 _SIGNS = {Verdict.OK: ("✔", "green"), Verdict.WRONG: ("✘", "red"), Verdict.UNKNOWN: ("?", "yellow")}
 
@@ -34,6 +34,7 @@ def doctor(
     customer_uuid: CustomerUuid = None,
     verify_uuid: VerifyUuid = None,
     as_json: _Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """Check settings, key, connection, clock, signature and the check endpoint. Each problem has its fix.
 
@@ -41,6 +42,8 @@ def doctor(
     the UUIDs that you give, and the arguments to use are printed. The exit status is 0 if all is well, 1 if something
     is wrong, 2 for wrong usage, and 3 if nothing is wrong, but something stays unknown.
     """
+    if verbose:
+        show_log()
     if token is None and (customer_uuid is not None or verify_uuid is not None):
         raise typer.BadParameter("--customer-uuid and --verify-uuid need --token.")
     try:

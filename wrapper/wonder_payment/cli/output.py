@@ -3,6 +3,7 @@
 import codecs
 import io
 import json
+import logging
 import math
 import os
 import sys
@@ -72,6 +73,25 @@ def print_error(problem: str) -> None:
     """Print one line on stderr. If that fails, the exit status still says what happened."""
     with suppress(OSError):
         _print(f"wonder-payment: {problem}", sys.stderr)
+
+
+class _LogOnStderr(logging.Handler):
+    """Prints the log on stderr, also while a progress bar has replaced it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):
+            _print(self.format(record), sys.stderr)
+
+
+_LOG = _LogOnStderr()
+_LOG.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+
+
+def show_log() -> None:
+    """Print the library's log on stderr, with a line for each attempt."""
+    logger = logging.getLogger("wonder_payment")
+    logger.addHandler(_LOG)  # once, however often it is called
+    logger.setLevel(logging.DEBUG)
 
 
 def print_json(token: PaymentToken) -> None:

@@ -19,7 +19,10 @@ _RequiresVerify = Annotated[
 ]
 _Envelope = Annotated[
     Literal["code", "error_code"],
-    typer.Option(help="Respond with code and message, or with error_code and error_message as on older pages."),
+    typer.Option(
+        help="Respond with code and message, or with error_code and error_message as on older pages.",
+        metavar="code|error_code",
+    ),
 ]
 _Code = Annotated[
     Literal["0", "200", '"0"'],

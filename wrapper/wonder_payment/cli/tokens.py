@@ -8,7 +8,7 @@ from rich.console import Console
 
 from wonder_payment import InvalidTokenError, PaymentToken, StillPendingError, WonderClient, WonderError
 
-from .output import ExitStatus, Progress, message, print_error, print_json, token_line
+from .output import ExitStatus, Progress, message, print_error, print_json, show_log, token_line
 
 CustomerUuid = Annotated[
     str | None,
@@ -21,15 +21,24 @@ VerifyUuid = Annotated[
     ),
 ]
 
-_Token = Annotated[str, typer.Argument(help="The payment token: a UUID.", show_default=False)]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print the library's log on stderr.")]
+
+_Token = Annotated[str, typer.Argument(help="The payment token: a UUID.", metavar="TOKEN")]
 _Json = Annotated[bool, typer.Option("--json", help="Print the whole result as JSON, with the card.")]
-_Timeout = Annotated[float, typer.Option(help="Maximum time to wait, in seconds.", min=0.1, max=1e9)]
+_Timeout = Annotated[float, typer.Option(help="Maximum time to wait.", metavar="SECONDS", min=0.1, max=1e9)]
 
 
 def check(
-    token: _Token, *, customer_uuid: CustomerUuid = None, verify_uuid: VerifyUuid = None, as_json: _Json = False
+    token: _Token,
+    *,
+    customer_uuid: CustomerUuid = None,
+    verify_uuid: VerifyUuid = None,
+    as_json: _Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """Check a payment token once."""
+    if verbose:
+        show_log()
     _report(
         lambda wonder: wonder.check_token(token, customer_uuid=customer_uuid, verify_uuid=verify_uuid), as_json=as_json
     )
@@ -38,12 +47,15 @@ def check(
 def wait(
     token: _Token,
     *,
-    timeout: _Timeout = 60.0,
+    timeout: _Timeout = 60,
     customer_uuid: CustomerUuid = None,
     verify_uuid: VerifyUuid = None,
     as_json: _Json = False,
+    verbose: Verbose = False,
 ) -> None:
     """Poll until 3-D Secure completes. If it does not complete in time, the exit status is 3."""
+    if verbose:
+        show_log()
 
     def wait_for_token(wonder: WonderClient) -> PaymentToken:
         if as_json:
