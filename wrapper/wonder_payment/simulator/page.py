@@ -78,7 +78,7 @@ def page_routes(state: SimulatorState) -> list[Route]:
         token = state.tokens.get(str(request.path_params["token"]))
         if token is None:
             raise HTTPException(404, "The simulator has no such payment token.")
-        token.settle(result)
+        state.settle(token, result)
         return RedirectResponse("/", status_code=303)
 
     return [
