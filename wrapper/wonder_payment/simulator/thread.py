@@ -6,9 +6,10 @@ import threading
 from concurrent.futures import Future
 
 import uvicorn
+from starlette.requests import Request
 
 from .app import application
-from .connections import ConnectionProtocol
+from .connections import TRANSPORT, ConnectionProtocol
 from .state import SimulatorState
 
 __all__ = ["ServerThread"]
@@ -22,7 +23,7 @@ class ServerThread:
         self._address: tuple[str, int] = listener.getsockname()
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
-                application(state),
+                application(state, self._reset),
                 http=ConnectionProtocol,
                 ws="none",
                 lifespan="off",
@@ -34,6 +35,7 @@ class ServerThread:
             )
         )
         self._resets = asyncio.Lock()
+        self._resetting: dict[asyncio.Transport, asyncio.Task[None] | None] = {}
         self._loop: Future[asyncio.AbstractEventLoop] = Future()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._serve(listener)), name="simulated-gateway", daemon=True
@@ -54,7 +56,19 @@ class ServerThread:
         """Drop all connections, and return to the initial state."""
         asyncio.run_coroutine_threadsafe(self._reset(), self._loop.result()).result()
 
-    async def _reset(self) -> None:
+    async def _reset(self, request: Request | None = None) -> None:
+        if request is None:
+            await self._drop_and_reset()
+            return
+        # The requests that ask for a reset get their responses.
+        transport: asyncio.Transport = request.scope[TRANSPORT]
+        self._resetting[transport] = asyncio.current_task()
+        try:
+            await self._drop_and_reset()
+        finally:
+            del self._resetting[transport]
+
+    async def _drop_and_reset(self) -> None:
         async with self._resets:  # another reset would drop the connection that this one opens
             # Connections are accepted in order: when this one gets its response, all older ones have been accepted.
             reader, writer = await asyncio.open_connection(*self._address)
@@ -63,9 +77,11 @@ class ServerThread:
             writer.close()
             server = self._uvicorn.server_state
             for connection in server.connections:
-                connection.transport.abort()
+                if connection.transport not in self._resetting:
+                    connection.transport.abort()
             for task in server.tasks:
-                task.cancel()
+                if task not in self._resetting.values():
+                    task.cancel()
             self._state.reset()
             # asyncio closes the sockets in the loop's next cycle, and only then do clients see that they need new ones.
             await asyncio.sleep(0)
