@@ -2,7 +2,6 @@
 
 import math
 import re
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -279,18 +278,6 @@ def test_reset_returns_to_the_initial_state_and_drops_other_connections(
     assert [token["token"] for token in control("GET", "/tokens")["tokens"]] == [test.token for test in TEST_TOKENS]
     assert (control("GET", "/faults"), control("GET", "/requests")) == ({"faults": []}, {"requests": []})
     assert gateway.clock_offset == 0
-
-
-def test_resets_at_the_same_time_all_get_their_responses(gateway: SimulatedGateway) -> None:
-    barrier = threading.Barrier(8)
-
-    def reset(_: int) -> list[int]:
-        with httpx.Client(trust_env=False, timeout=30) as connection:
-            barrier.wait(30)
-            return [connection.post(f"{gateway.base_url}{API}/reset").status_code]
-
-    with ThreadPoolExecutor(8) as threads:
-        assert list(threads.map(reset, range(8))) == [[204]] * 8
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])

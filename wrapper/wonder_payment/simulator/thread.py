@@ -35,7 +35,6 @@ class ServerThread:
             )
         )
         self._resets = asyncio.Lock()
-        self._resetting: dict[asyncio.Transport, asyncio.Task[None] | None] = {}
         self._loop: Future[asyncio.AbstractEventLoop] = Future()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._serve(listener)), name="simulated-gateway", daemon=True
@@ -57,18 +56,8 @@ class ServerThread:
         asyncio.run_coroutine_threadsafe(self._reset(), self._loop.result()).result()
 
     async def _reset(self, request: Request | None = None) -> None:
-        if request is None:
-            await self._drop_and_reset()
-            return
-        # The requests that ask for a reset get their responses.
-        transport: asyncio.Transport = request.scope[TRANSPORT]
-        self._resetting[transport] = asyncio.current_task()
-        try:
-            await self._drop_and_reset()
-        finally:
-            del self._resetting[transport]
-
-    async def _drop_and_reset(self) -> None:
+        """Reset; a request that asks for it keeps its connection."""
+        kept = None if request is None else request.scope[TRANSPORT]
         async with self._resets:  # another reset would drop the connection that this one opens
             # Connections are accepted in order: when this one gets its response, all older ones have been accepted.
             reader, writer = await asyncio.open_connection(*self._address)
@@ -77,10 +66,10 @@ class ServerThread:
             writer.close()
             server = self._uvicorn.server_state
             for connection in server.connections:
-                if connection.transport not in self._resetting:
+                if connection.transport is not kept:
                     connection.transport.abort()
             for task in server.tasks:
-                if task not in self._resetting.values():
+                if task is not asyncio.current_task():
                     task.cancel()
             self._state.reset()
             # asyncio closes the sockets in the loop's next cycle, and only then do clients see that they need new ones.
