@@ -2,7 +2,7 @@
 
 import base64
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import formatdate
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +15,7 @@ from starlette.routing import Route
 from .local import local_route
 from .state import SimulatorState
 from .tokens import TEST_TOKENS
+from .verification import clock_difference
 
 __all__ = ["page_route"]
 
@@ -76,18 +77,6 @@ def _utc(unix_time: float) -> datetime:
     return datetime.fromtimestamp(unix_time, UTC)
 
 
-def _difference(seconds: float) -> str:
-    """Return in words by how much a clock is ahead or behind."""
-    if not math.isfinite(seconds):
-        return "not a time"
-    # A request's time has whole seconds: round, so that the difference fits the two times shown.
-    whole = timedelta(seconds=abs(math.ceil(seconds)))
-    spelled = f" ({whole})" if whole >= timedelta(minutes=1) else ""
-    if not whole:
-        return "the same"
-    return f"{whole.total_seconds():.0f} s {'ahead' if seconds > 0 else 'behind'}{spelled}"
-
-
 _ENVIRONMENT = Environment(
     loader=PackageLoader("wonder_payment.simulator", ""),
     autoescape=True,
@@ -96,5 +85,5 @@ _ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATE = _ENVIRONMENT.get_template(
-    "page.html", globals={"visible": _visible, "utc": _utc, "difference": _difference}
+    "page.html", globals={"visible": _visible, "utc": _utc, "difference": clock_difference, "infinity": math.inf}
 )
