@@ -205,9 +205,9 @@ def test_the_page_shows_how_far_a_requests_time_is_off(
 ) -> None:
     monkeypatch.setattr(time, "time", lambda: 1_800_000_000.0)
     send(gateway, seconds=seconds)
+    side = "ahead of" if seconds > 0 else "behind"
     assert re.search(
-        rf"the request's time is {abs(seconds)} s [(:0-9) ]*{'ahead of' if seconds > 0 else 'behind'} the simulator's clock",
-        get(gateway).text,
+        rf"the request's time is {abs(seconds)} s [(:0-9) ]*{side} the simulator's clock", get(gateway).text
     )
 
 

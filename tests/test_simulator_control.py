@@ -271,7 +271,7 @@ def test_reset_returns_to_the_initial_state_and_drops_other_connections(
     gateway.clock_offset = 60.0
     with ThreadPoolExecutor(1) as threads, gateway.client(retry=NEVER, timeout=30) as wonder:
         waiting = threads.submit(wonder.check_token, PENDING)
-        arrivals.wait_until(lambda requests: bool(requests))
+        arrivals.wait_until(bool)
         control("POST", "/faults", {"status": 502})
         control("POST", "/reset")
         assert isinstance(waiting.exception(30), NetworkError)

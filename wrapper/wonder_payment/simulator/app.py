@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from .connections import play
-from .control import control_api
+from .control import ControlAPI
 from .page import page_route
 from .state import SimulatorState
 
@@ -35,4 +35,4 @@ def application(state: SimulatorState, reset: Callable[[Request], Awaitable[None
 
     paths = [CHECK_PATH, *state.variant.echo_paths]
     served = [Route(path, respond, methods=["POST"]) for path in paths]
-    return Starlette(routes=[*served, page_route(state), control_api(state, reset)])
+    return Starlette(routes=[*served, page_route(state), ControlAPI(state, reset).mount()])

@@ -23,66 +23,84 @@ from .local import local_route
 from .state import SimulatorState
 from .tokens import SimulatedToken
 
-__all__ = ["control_api"]
+__all__ = ["ControlAPI"]
 
 _DESCRIPTION = Path(__file__).with_name("control.yaml").read_text("utf-8")
 
 _T = TypeVar("_T")
 
 
-def control_api(state: SimulatorState, reset: Callable[[Request], Awaitable[None]]) -> Mount:
-    """Return the control API of a simulator.
+class ControlAPI:
+    """The control API of a simulator.
 
     Args:
         state: The simulator's state.
         reset: Returns the simulator to its initial state, and keeps the connection of the request.
     """
 
-    async def describe(_request: Request) -> Response:
+    def __init__(self, state: SimulatorState, reset: Callable[[Request], Awaitable[None]]) -> None:
+        self._state = state
+        self._reset = reset
+
+    def mount(self) -> Mount:
+        """Return its routes."""
+        routes = [
+            local_route("/openapi.yaml", GET=self._describe),
+            local_route("/tokens", GET=self._list_tokens, POST=self._add_token),
+            local_route("/tokens/{token}", GET=self._show_token, DELETE=self._delete_token),
+            local_route("/tokens/{token}/approve", POST=self._approve),
+            local_route("/tokens/{token}/decline", POST=self._decline),
+            local_route("/faults", GET=self._list_faults, POST=self._add_fault, DELETE=self._clear_faults),
+            local_route("/requests", GET=self._list_requests, DELETE=self._clear_requests),
+            local_route("/reset", POST=self._reset_all),
+        ]
+        return Mount("/_simulator", Starlette(routes=routes, exception_handlers={HTTPException: _error}))
+
+    async def _describe(self, _request: Request) -> Response:
         return Response(_DESCRIPTION, media_type="application/yaml")
 
-    async def list_tokens(_request: Request) -> Response:
-        with state.lock:
-            return JSONResponse({"tokens": [token_json(token) for token in state.tokens.values()]})
+    async def _list_tokens(self, _request: Request) -> Response:
+        with self._state.lock:
+            return JSONResponse({"tokens": [token_json(token) for token in self._state.tokens.values()]})
 
-    async def add_token(request: Request) -> Response:
+    async def _add_token(self, request: Request) -> Response:
         fields = await _fields(request, TOKEN_FIELDS)
         token = _checked(lambda: SimulatedToken(**fields))
-        state.add(token)
+        self._state.add(token)
         return JSONResponse(token_json(token), 201)
 
-    async def show_token(request: Request) -> Response:
-        return JSONResponse(token_json(named_token(request)))
+    async def _show_token(self, request: Request) -> Response:
+        return JSONResponse(token_json(self._named_token(request)))
 
-    async def delete_token(request: Request) -> Response:
+    async def _delete_token(self, request: Request) -> Response:
         await _fields(request, ())
-        state.delete(named_token(request))
+        self._state.delete(self._named_token(request))
         return Response(status_code=204)
 
-    async def approve(request: Request) -> Response:
+    async def _approve(self, request: Request) -> Response:
         await _fields(request, ())
-        return JSONResponse(token_json(state.settle(named_token(request), TokenState.SUCCESS)))
+        return JSONResponse(token_json(self._state.settle(self._named_token(request), TokenState.SUCCESS)))
 
-    async def decline(request: Request) -> Response:
+    async def _decline(self, request: Request) -> Response:
         fields = await _fields(request, ("error_code", "error_message"))
-        token = named_token(request)
-        return JSONResponse(token_json(_checked(lambda: state.settle(token, TokenState.FAILED, **fields))))
+        token = self._named_token(request)
+        return JSONResponse(token_json(_checked(lambda: self._state.settle(token, TokenState.FAILED, **fields))))
 
-    def named_token(request: Request) -> SimulatedToken:
-        token = state.find(request.path_params["token"])
+    def _named_token(self, request: Request) -> SimulatedToken:
+        token = self._state.find(request.path_params["token"])
         if token is None:
             raise HTTPException(404, "The simulator has no such payment token.")
         return token
 
-    async def list_faults(_request: Request) -> Response:
-        with state.lock:
-            return JSONResponse({"faults": [fault_json(injected) for injected in state.faults]})
+    async def _list_faults(self, _request: Request) -> Response:
+        with self._state.lock:
+            return JSONResponse({"faults": [fault_json(injected) for injected in self._state.faults]})
 
-    async def add_fault(request: Request) -> Response:
+    async def _add_fault(self, request: Request) -> Response:
         fields = await _fields(request, ("token", *FAULT_FIELDS))
         token = fields.pop("token", None)
         if token is not None:
-            known = state.find(token)
+            known = self._state.find(token)
             if known is None:
                 raise HTTPException(400, "token must be a payment token of the simulator, or null")
             token = known.token
@@ -90,40 +108,28 @@ def control_api(state: SimulatorState, reset: Callable[[Request], Awaitable[None
             if fields.get(name) == FOREVER:
                 fields[name] = math.inf
         injected = InjectedFault(_checked(lambda: Fault(**fields)), token)
-        with state.lock:
-            state.faults.append(injected)
+        with self._state.lock:
+            self._state.faults.append(injected)
         return JSONResponse(fault_json(injected), 201)
 
-    async def clear_faults(request: Request) -> Response:
+    async def _clear_faults(self, request: Request) -> Response:
         await _fields(request, ())
-        with state.lock:
-            state.faults.clear()
+        with self._state.lock:
+            self._state.faults.clear()
         return Response(status_code=204)
 
-    async def list_requests(_request: Request) -> Response:
-        return JSONResponse({"requests": [request_json(request) for request in list(state.requests)]})
+    async def _list_requests(self, _request: Request) -> Response:
+        return JSONResponse({"requests": [request_json(request) for request in list(self._state.requests)]})
 
-    async def clear_requests(request: Request) -> Response:
+    async def _clear_requests(self, request: Request) -> Response:
         await _fields(request, ())
-        state.requests.clear()
+        self._state.requests.clear()
         return Response(status_code=204)
 
-    async def reset_all(request: Request) -> Response:
+    async def _reset_all(self, request: Request) -> Response:
         await _fields(request, ())
-        await reset(request)
+        await self._reset(request)
         return Response(status_code=204)
-
-    routes = [
-        local_route("/openapi.yaml", GET=describe),
-        local_route("/tokens", GET=list_tokens, POST=add_token),
-        local_route("/tokens/{token}", GET=show_token, DELETE=delete_token),
-        local_route("/tokens/{token}/approve", POST=approve),
-        local_route("/tokens/{token}/decline", POST=decline),
-        local_route("/faults", GET=list_faults, POST=add_fault, DELETE=clear_faults),
-        local_route("/requests", GET=list_requests, DELETE=clear_requests),
-        local_route("/reset", POST=reset_all),
-    ]
-    return Mount("/_simulator", Starlette(routes=routes, exception_handlers={HTTPException: _error}))
 
 
 async def _error(_request: Request, error: Exception) -> Response:

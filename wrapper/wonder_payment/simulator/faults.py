@@ -74,7 +74,7 @@ class Fault:
     broken: Broken | None = attrs.field(
         default=None, validator=must_be(f"one of: {', '.join(get_args(Broken))}", optional(_is_broken))
     )
-    clock_minutes: float = attrs.field(default=0.0, validator=must_be("a number of minutes", is_number(-10**9)))
+    clock_minutes: float = attrs.field(default=0.0, validator=must_be("a number of minutes", is_number(-(10**9))))
     times: float = attrs.field(
         default=1, validator=must_be("a whole number of requests, at least 1", or_infinite(is_whole_number(1)))
     )
