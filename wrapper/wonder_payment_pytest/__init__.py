@@ -41,7 +41,7 @@ def wonder_gateway(_running_wonder_gateway: SimulatedGateway) -> SimulatedGatewa
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Let the tests that use the fixture reach the simulator, if pytest-socket restricts them. Called by pytest."""
-    is_disabled: bool = config.getoption("--disable-socket", default=False)
+    is_disabled = config.getoption("--disable-socket", default=False)
     for item in items:
         if "wonder_gateway" not in getattr(item, "fixturenames", ()):
             continue

@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -151,12 +151,13 @@ async def _fields(request: Request, known: Collection[str]) -> dict[str, Any]:
     if content_type is None or content_type.partition(";")[0].strip().lower() != "application/json":
         raise HTTPException(415, "Content-Type must be application/json.")
     try:
-        fields: Any = json.loads(body or b"{}", parse_constant=_reject_constant)
-        json.dumps(fields, ensure_ascii=False).encode()  # half a surrogate pair could not be sent
+        content: Any = json.loads(body or b"{}", parse_constant=_reject_constant)
+        json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair could not be sent
     except (ValueError, RecursionError):
         raise HTTPException(400, "The body must be JSON.") from None
-    if not isinstance(fields, dict):
+    if not isinstance(content, dict):
         raise HTTPException(400, "The body must be a JSON object.")
+    fields = cast("dict[str, Any]", content)
     for name in fields:
         if name not in known:
             raise HTTPException(400, f"{name} is unknown; known are: {', '.join(known) or 'no fields'}.")

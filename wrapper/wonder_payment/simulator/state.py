@@ -137,7 +137,7 @@ class SimulatorState:
         sent = Sent() if customer_uuid is None else read_body(body)
         with self.lock:
             token = self.tokens.get(sent.token) if sent.token else None
-            known = token and token.token
+            known = token.token if token else None
             fault = take(self.faults, known) or take(self._own_faults, known)
             now = self.now() + (fault.clock_minutes * 60 if fault else 0)
             verdict = self.verifier.judge(method, uri, request.headers, body, now=now)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 __all__ = ["is_number", "is_text", "is_text_map", "is_whole_number", "must_be", "optional", "or_infinite"]
 
@@ -37,9 +37,10 @@ def is_text(value: object) -> bool:
 
 def is_text_map(value: object) -> bool:
     """Return whether a value maps texts to texts or None."""
-    return isinstance(value, Mapping) and all(
-        isinstance(name, str) and isinstance(text, str | None) for name, text in value.items()
-    )
+    if not isinstance(value, Mapping):
+        return False
+    items = cast("Mapping[object, object]", value).items()
+    return all(isinstance(name, str) and isinstance(text, str | None) for name, text in items)
 
 
 def optional(is_good: Callable[[Any], bool]) -> Callable[[Any], bool]:
