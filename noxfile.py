@@ -100,7 +100,7 @@ def spec(session: nox.Session) -> None:
 
 @nox.session(tags=["full"])
 def schemathesis(session: nox.Session) -> None:
-    """Test the simulator against openapi.yaml (schemathesis)."""
+    """Test the simulator against openapi.yaml, and its control API against control.yaml (schemathesis)."""
     _install_wheel(session, "simulator", *_group("schemathesis"))
     session.run("pytest", "tests/contract", *session.posargs)
 

@@ -3,12 +3,13 @@
 from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from .connections import play
-from .control import ControlAPI
+from .control import ControlAPI, error_response
 from .page import page_route
 from .state import SimulatorState
 
@@ -35,4 +36,5 @@ def application(state: SimulatorState, reset: Callable[[Request], Awaitable[None
 
     paths = [CHECK_PATH, *state.variant.echo_paths]
     served = [Route(path, respond, methods=["POST"]) for path in paths]
-    return Starlette(routes=[*served, page_route(state), ControlAPI(state, reset).mount()])
+    routes = [*served, page_route(state), ControlAPI(state, reset).mount()]
+    return Starlette(routes=routes, exception_handlers={HTTPException: error_response})

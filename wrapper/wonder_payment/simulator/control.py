@@ -8,13 +8,14 @@ import math
 from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar, cast
+from uuid import UUID
 
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Mount
 
+from wonder_payment.config import checked_uuid
 from wonder_payment.models import TokenState
 
 from .as_json import FAULT_FIELDS, FOREVER, TOKEN_FIELDS, fault_json, request_json, token_json
@@ -23,7 +24,9 @@ from .local import local_route
 from .state import SimulatorState
 from .tokens import SimulatedToken
 
-__all__ = ["ControlAPI"]
+__all__ = ["ControlAPI", "error_response"]
+
+_PATH = "/_simulator"
 
 _DESCRIPTION = Path(__file__).with_name("control.yaml").read_text("utf-8")
 
@@ -54,7 +57,7 @@ class ControlAPI:
             local_route("/requests", GET=self._list_requests, DELETE=self._clear_requests),
             local_route("/reset", POST=self._reset_all),
         ]
-        return Mount("/_simulator", Starlette(routes=routes, exception_handlers={HTTPException: _error}))
+        return Mount(_PATH, routes=routes)
 
     async def _describe(self, _request: Request) -> Response:
         return Response(_DESCRIPTION, media_type="application/yaml")
@@ -87,10 +90,13 @@ class ControlAPI:
         return JSONResponse(token_json(_checked(lambda: self._state.settle(token, TokenState.FAILED, **fields))))
 
     def _named_token(self, request: Request) -> SimulatedToken:
-        token = self._state.find(request.path_params["token"])
-        if token is None:
+        return self._known(request.path_params["token"])
+
+    def _known(self, token: str | UUID) -> SimulatedToken:
+        known = self._state.find(token)
+        if known is None:
             raise HTTPException(404, "The simulator has no such payment token.")
-        return token
+        return known
 
     async def _list_faults(self, _request: Request) -> Response:
         with self._state.lock:
@@ -100,10 +106,7 @@ class ControlAPI:
         fields = await _fields(request, ("token", *FAULT_FIELDS))
         token = fields.pop("token", None)
         if token is not None:
-            known = self._state.find(token)
-            if known is None:
-                raise HTTPException(400, "token must be a payment token of the simulator, or null")
-            token = known.token
+            token = self._known(_checked(lambda: checked_uuid("token", token))).token
         for name in ("delay", "times"):
             if fields.get(name) == FOREVER:
                 fields[name] = math.inf
@@ -132,9 +135,12 @@ class ControlAPI:
         return Response(status_code=204)
 
 
-async def _error(_request: Request, error: Exception) -> Response:
+async def error_response(request: Request, error: Exception) -> Response:
+    """Return the response to a request that is wrong: JSON for programs, a short text for all others."""
     assert isinstance(error, HTTPException)  # noqa: S101 (the handler of this class)
-    return JSONResponse({"message": error.detail}, error.status_code, headers=error.headers)
+    if request.url.path.startswith(_PATH):
+        return JSONResponse({"message": error.detail}, error.status_code, headers=error.headers)
+    return PlainTextResponse(error.detail, error.status_code, headers=error.headers)
 
 
 async def _fields(request: Request, known: Collection[str]) -> dict[str, Any]:
@@ -151,7 +157,7 @@ async def _fields(request: Request, known: Collection[str]) -> dict[str, Any]:
     if content_type is None or content_type.partition(";")[0].strip().lower() != "application/json":
         raise HTTPException(415, "Content-Type must be application/json.")
     try:
-        content: Any = json.loads(body or b"{}", parse_constant=_reject_constant)
+        content: Any = json.loads(body or b"{}", parse_float=_number, parse_constant=_reject_constant)
         json.dumps(content, ensure_ascii=False).encode()  # half a surrogate pair could not be sent
     except (ValueError, RecursionError):
         raise HTTPException(400, "The body must be JSON.") from None
@@ -162,6 +168,14 @@ async def _fields(request: Request, known: Collection[str]) -> dict[str, Any]:
         if name not in known:
             raise HTTPException(400, f"{name} is unknown; known are: {', '.join(known) or 'no fields'}.")
     return fields
+
+
+def _number(text: str) -> float:
+    """Return a number; in JSON, 1.0 is a whole one."""
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError("the number is too large")
+    return int(number) if number.is_integer() else number
 
 
 def _reject_constant(name: str) -> None:
