@@ -97,14 +97,14 @@ def drift(session: nox.Session) -> None:
 
 @nox.session
 def spec(session: nox.Session) -> None:
-    """Validate openapi.yaml."""
+    """Validate openapi.yaml, and the description of the simulator's control API."""
     session.install(*_group("spec"))
-    session.run("openapi-spec-validator", "openapi.yaml")
+    session.run("openapi-spec-validator", "openapi.yaml", "wrapper/wonder_payment/simulator/control.yaml")
 
 
 @nox.session(tags=["full"])
 def schemathesis(session: nox.Session) -> None:
-    """Test the simulator against openapi.yaml (schemathesis)."""
+    """Test the simulator against openapi.yaml, and its control API against control.yaml (schemathesis)."""
     _install_wheel(session, "simulator", *_group("schemathesis"))
     session.run("pytest", "tests/contract", *session.posargs)
 

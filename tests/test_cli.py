@@ -169,6 +169,32 @@ def test_the_simulator_prints_variables_for_a_shell_and_runs_until_a_signal(numb
     assert (*process.communicate(), process.returncode) == ("# stopped\n", "", 0)
 
 
+def test_the_simulator_prints_json_for_programs() -> None:
+    process = start(None, "simulator", "--format", "json")
+    assert process.stdout
+    environ = json.loads(process.stdout.readline())
+    assert environ["WONDER_PRIVATE_KEY"].startswith("-----BEGIN PRIVATE KEY-----\n")
+    with WonderClient.from_env(environ) as wonder:
+        assert wonder.check_token(VERIFIED).is_verified
+    process.send_signal(signal.SIGINT)
+    assert (*process.communicate(), process.returncode) == ("", "", 0)
+
+
+def test_the_simulator_prints_a_dotenv_file() -> None:
+    process = start(None, "simulator", "--format", "dotenv")
+    assert process.stdout
+    lines = [process.stdout.readline().rstrip("\n") for _ in range(4)]
+    assert lines.pop() == ""
+    # Single quotes: no reader of .env files changes what is between them.
+    environ = dict(re.findall(r"^(\w+)='([^']*)'$", "\n".join(lines), re.MULTILINE))
+    with WonderClient.from_env(environ) as wonder:
+        assert wonder.check_token(VERIFIED).is_verified
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate()
+    assert {line[:1] for line in output.splitlines()} == {"#"}
+    assert (errors, process.returncode) == ("", 0)
+
+
 def test_a_port_in_use_is_reported_in_one_line(gateway: SimulatedGateway) -> None:
     port = gateway.base_url.rpartition(":")[2]
     result = run(None, "simulator", "--port", port)

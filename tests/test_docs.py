@@ -153,7 +153,7 @@ class Page:
             is_run = title.startswith(("test_", "conftest.")) or any(Path(title).stem in text for text in users)
             assert is_run, f"nothing runs {title}"
         if list(self.folder.glob("test_*.py")) and not any("-m pytest" in text for text in self.used):
-            self._shell.run("python -W error -m pytest -q -p no:cacheprovider")
+            self._shell.run("python -W error -m pytest -q -p no:cacheprovider -p no:asyncio")
 
 
 def _check_runner(runner: re.Match[str], source: str) -> None:

@@ -6,13 +6,14 @@ import re
 import time
 import uuid
 from hashlib import sha256
+from typing import Any
 
 import httpx
 import pytest
 from conftest import TOKEN
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from wonder_payment.signing import sign, string_to_sign
-from wonder_payment.simulator import TEST_TOKENS, SimulatedGateway, SimulatedRequest
+from wonder_payment.simulator import TEST_TOKENS, Fault, SimulatedGateway, SimulatedRequest
 
 CHECK = "/svc/payment/api/v1/openapi/customers/uuid/payment_tokens/check"
 SCRIPT = "<script>alert(1)</script>"
@@ -22,14 +23,10 @@ def get(gateway: SimulatedGateway, path: str = "/", **headers: str) -> httpx.Res
     return httpx.get(gateway.base_url + path, headers=headers, trust_env=False)
 
 
-def post(gateway: SimulatedGateway, path: str, **headers: str) -> httpx.Response:
-    return httpx.post(gateway.base_url + path, headers=headers, trust_env=False)
-
-
 def row(page: httpx.Response, token: str) -> str:
     """Return the text of a token's row in the table of tokens."""
     after = page.text.split(f'id="token-{token}"')[1]
-    return text(after.partition("<form")[0])
+    return text(after.partition('<div class="buttons"')[0])
 
 
 def text(markup: str) -> str:
@@ -64,8 +61,8 @@ def test_the_page_shows_every_token_with_its_state_and_behaviour_newest_first(ga
         page.text.index(f'id="token-{token}"') for token in (second, first, *(test.token for test in TEST_TOKENS))
     ]
     assert places == sorted(places)
-    assert row(page, first) == f"{first} … pending CreditCard"
-    assert row(page, second) == f"{second} ✗ failed CreditCard error code E1"
+    assert row(page, first) == f"{first} … pending always pending"
+    assert row(page, second) == f"{second} ✗ failed always failed error code E1"
     for test in TEST_TOKENS:
         assert row(page, test.token).endswith(" " + test.behaviour.replace("`", ""))
 
@@ -84,20 +81,47 @@ def test_the_page_shows_the_last_50_requests_newest_first(gateway: SimulatedGate
         for _ in range(52):
             wonder.check_token(token)
     page = get(gateway).text.split("<main>")[1]
-    shown = re.findall(r'<tr role="row" id="request-(\d+)"', page)
+    shown = re.findall(r'id="request-(\d+)"', page)
     assert shown == [str(request.number) for request in gateway.requests[:1:-1]]
     newest = text(page.split(f'id="request-{shown[0]}"')[1].partition("</tr>")[0])
-    assert newest.split()[1:] == [gateway.requests[-1].request_id, token, "200", "✓", "good"]
+    assert newest.split()[1:] == ["200", "✓", "good", token, gateway.requests[-1].request_id]
+    assert "40 older" in page
 
 
-@pytest.mark.parametrize(("button", "state"), [("approve", "✓ success"), ("decline", "✗ failed")])
-def test_a_button_completes_3d_secure_and_leads_back(gateway: SimulatedGateway, button: str, state: str) -> None:
+@pytest.mark.parametrize(
+    ("settings", "scenario"),
+    [
+        ({"states": ["pending", "success"]}, "pending, then success"),
+        ({"states": ["failed"], "after": 2.5}, "pending for 2.5 s, then failed"),
+        ({"states": ["success"], "token_type": "AlipayAutoDebit"}, "always success AlipayAutoDebit"),
+    ],
+    ids=str,
+)
+def test_the_page_shows_the_scenario_of_an_added_token(
+    gateway: SimulatedGateway, settings: dict[str, Any], scenario: str
+) -> None:
+    token = gateway.add_token(**settings)
+    assert row(get(gateway), token).endswith(scenario)
+
+
+@pytest.mark.parametrize(
+    ("status", "look"), [(200, "good"), (302, "open"), (404, "open"), (429, "open"), (502, "bad"), (599, "bad")]
+)
+def test_the_status_of_a_request_is_coloured_by_its_class(gateway: SimulatedGateway, status: int, look: str) -> None:
+    gateway.inject(Fault(status=status))
+    number = send(gateway).number
+    shown = get(gateway).text.split(f'id="request-{number}"')[1].partition("</tr>")[0]
+    assert f'<span class="pill {look}">{status}</span>' in shown
+    assert "pill good" not in shown.replace(f'<span class="pill good">{status}</span>', "")
+
+
+def test_only_a_token_that_is_not_settled_can_be_approved_or_declined(gateway: SimulatedGateway) -> None:
     token = gateway.add_token()
-    response = post(gateway, f"/tokens/{token}/{button}")
-    assert (response.status_code, response.headers["Location"]) == (303, "/")
-    assert state in row(get(gateway), token)
-    with gateway.client() as wonder:
-        assert wonder.check_token(token).state == state.split()[1]
+    for settle in (None, gateway.approve, gateway.decline):
+        if settle:
+            settle(token)
+        buttons = re.findall(rf'data-path="/tokens/{token}/(?:approve|decline)"[^>]*>', get(gateway).text)
+        assert [" disabled" in button for button in buttons] == [settle is not None] * 2
 
 
 @pytest.mark.parametrize(
@@ -105,9 +129,7 @@ def test_a_button_completes_3d_secure_and_leads_back(gateway: SimulatedGateway, 
     [
         ("GET", "/nothing", 404),
         ("POST", "/", 405),
-        ("GET", f"/tokens/{TOKEN}/approve", 405),
         ("POST", f"/tokens/{TOKEN}/approve", 404),
-        ("POST", "/tokens/nonsense/approve", 404),
     ],
 )
 def test_an_unknown_path_or_method_gets_a_short_text(
@@ -116,29 +138,6 @@ def test_an_unknown_path_or_method_gets_a_short_text(
     response = httpx.request(method, gateway.base_url + path, trust_env=False)
     assert (response.status_code, response.headers["Content-Type"]) == (status, "text/plain; charset=utf-8")
     assert 0 < len(response.text) < 50
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Origin": "https://elsewhere.example"},
-        {"Origin": "null"},
-        {"Origin": "http://127.0.0.1:1"},
-        {"Sec-Fetch-Site": "cross-site"},
-        {"Sec-Fetch-Site": "same-site"},
-        {"Host": "rebound.example", "Origin": "http://rebound.example", "Sec-Fetch-Site": "same-origin"},
-    ],
-)
-def test_another_site_cannot_complete_3d_secure(gateway: SimulatedGateway, headers: dict[str, str]) -> None:
-    token = gateway.add_token()
-    assert post(gateway, f"/tokens/{token}/approve", **headers).status_code in (400, 403)
-    assert "pending" in row(get(gateway), token)
-
-
-def test_the_page_completes_3d_secure_under_both_its_names(gateway: SimulatedGateway) -> None:
-    for origin in (gateway.base_url, gateway.base_url.replace("127.0.0.1", "localhost")):
-        headers = {"Host": origin.removeprefix("http://"), "Origin": origin, "Sec-Fetch-Site": "same-origin"}
-        assert post(gateway, f"/tokens/{gateway.add_token()}/approve", **headers).status_code == 303
 
 
 def test_the_page_rejects_the_name_and_the_frame_of_another_site(gateway: SimulatedGateway) -> None:
@@ -206,14 +205,25 @@ def test_the_page_shows_how_far_a_requests_time_is_off(
 ) -> None:
     monkeypatch.setattr(time, "time", lambda: 1_800_000_000.0)
     send(gateway, seconds=seconds)
+    side = "ahead of" if seconds > 0 else "behind"
     assert re.search(
-        rf"at the simulator: {abs(seconds)} s {'ahead' if seconds > 0 else 'behind'}[ ;]", get(gateway).text
+        rf"the request's time is {abs(seconds)} s [(:0-9) ]*{side} the simulator's clock", get(gateway).text
     )
+
+
+def test_the_page_and_the_response_agree_about_the_difference_of_the_clocks(gateway: SimulatedGateway) -> None:
+    rejection = send(gateway, seconds=-2400).verdict.rejection
+    assert rejection
+    assert re.fullmatch(
+        r"The time in Credential is 24\d\d s \(0:40:\d\d\) behind the simulator's clock.", rejection.message
+    )
+    difference = rejection.message.removeprefix("The time in Credential is ").removesuffix(".")
+    assert html.unescape(get(gateway).text).count(difference) == 2
 
 
 def test_the_page_shows_the_offset_of_the_simulators_clock(gateway: SimulatedGateway) -> None:
     gateway.clock_offset = 3600
-    assert "compared with this machine's: 3600 s ahead (1:00:00)" in html.unescape(get(gateway).text)
+    assert "The simulator's clock is 3600 s (1:00:00) ahead of this machine's." in html.unescape(get(gateway).text)
 
 
 @pytest.mark.parametrize(

@@ -64,21 +64,22 @@ def row_of(page: Page, token: str) -> Locator:
     return page.get_by_role("table", name="Payment tokens").get_by_role("row").filter(has_text=token)
 
 
-@pytest.mark.parametrize("has_javascript", [True, False])
 @pytest.mark.parametrize(("button", "state"), [("Approve", "success"), ("Decline", "failed")])
 def test_a_button_in_a_browser_ends_a_wait(
-    browser: Browser, gateway: SimulatedGateway, *, has_javascript: bool, button: str, state: str
+    browser: Browser, gateway: SimulatedGateway, button: str, state: str
 ) -> None:
     token = gateway.add_token()
     polled = threading.Event()
     with ThreadPoolExecutor(1) as threads, gateway.client() as wonder:
         waiting = threads.submit(wonder.wait_for_token, token, timeout=30, on_poll=lambda _: polled.set())
         assert polled.wait(30)
-        page, messages = opened(browser, gateway, java_script_enabled=has_javascript)
+        page, messages = opened(browser, gateway)
         expect(row_of(page, token)).to_contain_text("pending")
         assert not waiting.done()
         row_of(page, token).get_by_role("button", name=button).click()
         expect(row_of(page, token)).to_contain_text(state)
+        for name in ("Approve", "Decline"):
+            expect(row_of(page, token).get_by_role("button", name=name)).to_be_disabled()
         assert waiting.result(30).state == state
     assert page.url == gateway.base_url + "/"
     assert messages == []
@@ -106,11 +107,56 @@ def test_the_page_updates_automatically_and_keeps_open_details_in_place(
 
 def test_without_javascript_the_page_says_to_reload(browser: Browser, gateway: SimulatedGateway) -> None:
     page, _ = opened(browser, gateway, java_script_enabled=False)
-    expect(page.get_by_text("Reload the page to update it.")).to_be_visible()
+    expect(page.get_by_text("Reload the page to update it; its buttons need JavaScript.")).to_be_visible()
+    expect(page.get_by_role("button")).to_have_count(0)
     token = gateway.add_token()
     expect(row_of(page, token)).to_have_count(0)
     page.reload()
     expect(row_of(page, token)).to_be_visible()
+
+
+def test_buttons_add_a_token_clear_the_requests_and_reset(browser: Browser, gateway: SimulatedGateway) -> None:
+    send_unsigned(gateway)
+    page, messages = opened(browser, gateway)
+    page.get_by_role("button", name="New token").click()
+    expect(page.get_by_text("always pending")).to_be_visible()
+    page.get_by_role("button", name="Clear").click()
+    expect(page.get_by_text("No requests yet.")).to_be_visible()
+    assert gateway.requests == []
+    page.get_by_role("button", name="Reset").click()
+    expect(page.get_by_text("always pending")).to_have_count(0)
+    assert messages == []
+
+
+def test_a_button_copies_a_token(browser: Browser, gateway: SimulatedGateway) -> None:
+    token = gateway.add_token()
+    page, messages = opened(browser, gateway, permissions=["clipboard-read", "clipboard-write"])
+    row_of(page, token).get_by_role("button", name="Copy the token").click()
+    expect(page.get_by_text("Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()") == token
+    assert messages == []
+
+
+def test_the_keyboard_stays_in_the_row_of_a_token_that_it_settles(browser: Browser, gateway: SimulatedGateway) -> None:
+    token = gateway.add_token()
+    page, _ = opened(browser, gateway)
+    row_of(page, token).get_by_role("button", name="Approve").press("Enter")
+    expect(row_of(page, token)).to_contain_text("success")
+    expect(row_of(page, token).get_by_role("button", name="Copy the token")).to_be_focused()
+
+
+@pytest.mark.parametrize(("width", "is_beside"), [(390, False), (1280, True)])
+def test_the_requests_are_beside_the_tokens_or_above_them(
+    browser: Browser, gateway: SimulatedGateway, width: int, *, is_beside: bool
+) -> None:
+    page, _ = opened(browser, gateway, viewport={"width": width, "height": 800})
+    requests, tokens = (
+        page.get_by_role("heading", name=name).bounding_box() for name in ("Requests", "Payment tokens")
+    )
+    assert requests
+    assert tokens
+    assert (requests["y"] == tokens["y"]) is is_beside
+    assert requests["y"] <= tokens["y"]
 
 
 def test_the_page_says_when_the_simulator_has_stopped(browser: Browser) -> None:
@@ -120,7 +166,7 @@ def test_the_page_says_when_the_simulator_has_stopped(browser: Browser) -> None:
     expect(page.get_by_role("status")).to_contain_text("does not respond")
 
 
-@pytest.mark.parametrize("width", [360, 390, 768, 1200])
+@pytest.mark.parametrize("width", [360, 390, 768, 1200, 1280])
 def test_the_page_fits_its_window(browser: Browser, gateway: SimulatedGateway, width: int) -> None:
     send_unsigned(gateway, Credential=f"{gateway.app_id}/20260101000000/Wonder-RSA-SHA256", Nonce="x" * 200)
     page, _ = opened(browser, gateway, viewport={"width": width, "height": 800})

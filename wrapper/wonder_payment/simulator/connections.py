@@ -13,9 +13,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .faults import Fault
 
-__all__ = ["ConnectionProtocol", "play"]
+__all__ = ["TRANSPORT", "ConnectionProtocol", "play"]
 
-_TRANSPORT = "wonder_payment.transport"
+# What a request's scope calls the transport of its connection.
+TRANSPORT = "wonder_payment.transport"
 
 
 class ConnectionProtocol(H11Protocol):
@@ -27,7 +28,7 @@ class ConnectionProtocol(H11Protocol):
         app = self.app
 
         async def app_with_transport(scope: Scope, receive: Receive, send: Send) -> None:
-            await app({**scope, _TRANSPORT: transport}, receive, send)
+            await app({**scope, TRANSPORT: transport}, receive, send)
 
         self.app = app_with_transport
 
@@ -43,7 +44,7 @@ async def play(fault: Fault, response: Response, request: Request) -> Response:
     await asyncio.sleep(fault.delay)
     if fault.drip is None and fault.broken is None:
         return response
-    transport: asyncio.Transport = request.scope[_TRANSPORT]
+    transport: asyncio.Transport = request.scope[TRANSPORT]
     head, body = _raw(response)
     if fault.drip is not None:
         at_once, slowly = (b"", head + body) if fault.drip_headers else (head, body)

@@ -1,25 +1,41 @@
 """Faults on demand: wrong responses, late responses and broken connections."""
 
-from collections import deque
+import re
 from http import HTTPStatus
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import attrs
-from attrs.validators import ge, in_, instance_of, le, optional
 from starlette.responses import JSONResponse, Response
 
+from .values import is_number, is_text_map, is_whole_number, must_be, optional, or_infinite
 from .variant import Envelope, error_body
 
-__all__ = ["Fault", "take"]
+__all__ = ["Fault", "InjectedFault", "take"]
 
 _HTML_PAGE = "<!doctype html><title>Bad gateway</title><h1>The simulator plays a CDN's error page</h1>"
 
 Broken: TypeAlias = Literal["reset before", "reset in the middle", "truncated"]
 
+_SECONDS = "a number of seconds, at least 0"
 
-def _text_headers(_fault: object, _attribute: object, headers: dict[str, str]) -> None:
-    if not all(isinstance(text, str) for header in headers.items() for text in header):
-        raise TypeError("headers must be text, names and values")
+
+def _is_bool(value: object) -> bool:
+    return isinstance(value, bool)
+
+
+def _is_broken(value: object) -> bool:
+    return value in get_args(Broken)
+
+
+# As in RFC 9110, sections 5.1 and 5.5: anything else cannot be sent.
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"|[!-~\xa0-\xff]([\t -~\xa0-\xff]*[!-~\xa0-\xff])?")
+
+
+def _is_headers(value: Any) -> bool:
+    return is_text_map(value) and all(
+        _NAME.fullmatch(name) and text is not None and _VALUE.fullmatch(text) for name, text in value.items()
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -39,19 +55,29 @@ class Fault:
         times: The number of requests that the fault applies to; ``math.inf`` for all.
 
     Raises:
-        ValueError: A value is out of bounds.
-        TypeError: A value has the wrong type.
+        ValueError: A value is wrong. The message names the attribute.
     """
 
-    status: int | None = attrs.field(default=None, validator=optional([instance_of(int), ge(200), le(999)]))
-    body: str | bytes | None = attrs.field(default=None, validator=optional(instance_of((str, bytes))))
-    headers: dict[str, str] = attrs.field(factory=dict[str, str], validator=_text_headers)
-    delay: float = attrs.field(default=0.0, validator=ge(0.0))
-    drip: float | None = attrs.field(default=None, validator=optional(ge(0.0)))
-    drip_headers: bool = False
-    broken: Broken | None = attrs.field(default=None, validator=optional(in_(get_args(Broken))))
-    clock_minutes: float = attrs.field(default=0.0, validator=instance_of((int, float)))
-    times: float = attrs.field(default=1, validator=ge(1))
+    status: int | None = attrs.field(
+        default=None,
+        validator=must_be("a whole number from 200 to 999", optional(is_whole_number(200, 999))),
+    )
+    body: str | bytes | None = attrs.field(
+        default=None, validator=must_be("a text", lambda value: isinstance(value, str | bytes | None))
+    )
+    headers: dict[str, str] = attrs.field(
+        factory=dict[str, str], validator=must_be("an object of header names and their texts", _is_headers)
+    )
+    delay: float = attrs.field(default=0.0, validator=must_be(_SECONDS, or_infinite(is_number(0))))
+    drip: float | None = attrs.field(default=None, validator=must_be(_SECONDS, optional(is_number(0))))
+    drip_headers: bool = attrs.field(default=False, validator=must_be("true or false", _is_bool))
+    broken: Broken | None = attrs.field(
+        default=None, validator=must_be(f"one of: {', '.join(get_args(Broken))}", optional(_is_broken))
+    )
+    clock_minutes: float = attrs.field(default=0.0, validator=must_be("a number of minutes", is_number(-(10**9))))
+    times: float = attrs.field(
+        default=1, validator=must_be("a whole number of requests, at least 1", or_infinite(is_whole_number(1)))
+    )
 
     def response(self, envelope: Envelope) -> Response:
         """Return the response to send instead of the simulator's own."""
@@ -63,13 +89,22 @@ class Fault:
         return Response(body, status_code=status, media_type="application/json")
 
 
-def take(faults: list[Fault] | deque[Fault]) -> Fault | None:
-    """Return the first fault and count it down; None if there is none."""
-    if not faults:
-        return None
-    fault = faults[0]
-    if fault.times > 1:
-        faults[0] = attrs.evolve(fault, times=fault.times - 1)
-    else:
-        del faults[0]
-    return fault
+@attrs.frozen
+class InjectedFault:
+    """A fault, and the token whose requests it applies to; None for all requests."""
+
+    fault: Fault
+    token: str | None
+
+
+def take(faults: list[InjectedFault], token: str | None) -> Fault | None:
+    """Return the first fault for a request about this token, and count it down; None if there is none."""
+    for place, injected in enumerate(faults):
+        if injected.token in (None, token):
+            fault = injected.fault
+            if fault.times > 1:
+                faults[place] = attrs.evolve(injected, fault=attrs.evolve(fault, times=fault.times - 1))
+            else:
+                del faults[place]
+            return fault
+    return None

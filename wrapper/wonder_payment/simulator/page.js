@@ -20,15 +20,17 @@ function show(html) {
   main.replaceChildren(...fresh.childNodes);
   for (const id of opened) document.getElementById(id)?.setAttribute("open", "");
   const focus = focused && document.getElementById(focused);
-  (focus?.querySelector(":scope > summary") ?? focus)?.focus({ preventScroll: true });
+  // A button that is disabled now cannot have the focus: the row's other button can.
+  const focusable = focus?.disabled ? focus.closest("tr, section").querySelector("button:enabled") : focus;
+  (focusable?.querySelector(":scope > summary") ?? focusable)?.focus({ preventScroll: true });
   const kept = anchor && document.getElementById(anchor.id);
   if (kept) scrollBy(0, kept.getBoundingClientRect().top - place);
 }
 
-async function load(address, options) {
+async function load() {
   const turn = ++latest;
   try {
-    const response = await fetch(address, options), text = await response.text();
+    const response = await fetch("/"), text = await response.text();
     if (turn !== latest) return;
     problem.textContent = response.ok ? "" : text;
     if (response.ok) show(text);
@@ -37,15 +39,40 @@ async function load(address, options) {
   }
 }
 
+async function act({ method = "POST", path }) {
+  try {
+    await fetch("/_simulator" + path, { method });
+  } finally {
+    await load(); // which shows what is wrong if there was no response
+  }
+}
+
+async function copy(button) {
+  const copied = document.querySelector("#copied");
+  try {
+    await navigator.clipboard.writeText(button.dataset.copy);
+    copied.textContent = "Copied";
+    button.classList.add("done");
+  } catch {
+    copied.textContent = "The browser did not allow to copy.";
+  }
+  setTimeout(() => {
+    copied.textContent = "";
+    button.classList.remove("done");
+  }, 1500);
+}
+
 // A refresh would lose the press of a button that is held down, and the selection of a text to copy.
 const inUse = () => document.hidden || main.querySelector(":active") || !getSelection().isCollapsed;
-const refresh = async () => { if (!inUse()) await load("/"); };
+const refresh = async () => { if (!inUse()) await load(); };
 
+document.documentElement.classList.add("live");
 document.querySelector("#fresh").textContent = "The page updates automatically.";
 document.addEventListener("visibilitychange", refresh);
-document.addEventListener("submit", (event) => {
-  event.preventDefault();
-  load(event.target.action, { method: "POST" });
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button?.dataset.copy) copy(button);
+  else if (button) act(button.dataset);
 });
 (async function refreshRegularly() {
   await refresh();

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from wonder_payment.client import AsyncWonderClient, WonderClient
 from wonder_payment.models import TokenState, TokenType, UUIDLike
 
-from .faults import Fault
+from .faults import Fault, InjectedFault
 from .state import SimulatedRequest, SimulatorState
 from .thread import ServerThread
 from .tokens import SAMPLE_CARD, SimulatedToken
@@ -184,7 +184,7 @@ class SimulatedGateway:
             verify_uuid: The ``verify_uuid`` of its creation; None is `TEST_VERIFY_UUID`.
 
         Raises:
-            ValueError: ``states`` is empty or not a list of texts.
+            ValueError: A value is wrong. The message names it.
             InvalidTokenError: ``customer_uuid`` or ``verify_uuid`` is not a UUID.
         """
         token = SimulatedToken(
@@ -197,8 +197,7 @@ class SimulatedGateway:
             error_message=error_message,
             after=after,
         )
-        with self._state.lock:
-            self._state.tokens[token.token] = token
+        self._state.add(token)
         return token.token
 
     def approve(self, token: str | UUID) -> None:
@@ -207,7 +206,7 @@ class SimulatedGateway:
         Raises:
             ValueError: The simulator has no such token.
         """
-        self._token(token).settle(TokenState.SUCCESS)
+        self._state.settle(self._token(token), TokenState.SUCCESS)
 
     def decline(self, token: str | UUID, *, error_code: str | None = None, error_message: str | None = None) -> None:
         """Complete 3-D Secure: the cardholder fails, and so does the token.
@@ -220,7 +219,7 @@ class SimulatedGateway:
         Raises:
             ValueError: The simulator has no such token.
         """
-        self._token(token).settle(TokenState.FAILED, error_code, error_message)
+        self._state.settle(self._token(token), TokenState.FAILED, error_code, error_message)
 
     def inject(self, fault: Fault, *, token: str | UUID | None = None) -> None:
         """Apply a fault to the next requests, ``fault.times`` of them. Faults are applied in turn.
@@ -233,14 +232,11 @@ class SimulatedGateway:
             ValueError: The simulator has no such token.
         """
         with self._state.lock:
-            if token is None:
-                self._state.faults.append(fault)
-            else:
-                self._token(token).faults.append(fault)
+            known = None if token is None else self._token(token).token
+            self._state.faults.append(InjectedFault(fault, known))
 
     def _token(self, token: str | UUID) -> SimulatedToken:
-        with self._state.lock:
-            known = self._state.tokens.get(str(token).lower())
+        known = self._state.find(token)
         if known is None:
             raise ValueError(f"the simulator has no token {token}; add_token() adds one")
         return known

@@ -5,6 +5,7 @@ import time
 from collections import deque
 from email.utils import formatdate
 from itertools import count
+from uuid import UUID
 
 import attrs
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -12,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from .checks import Sent, read_body, rejection_of
-from .faults import Fault, take
+from .faults import Fault, InjectedFault, take
 from .tokens import TEST_TOKENS, SimulatedToken
 from .variant import Variant, error_body
 from .verification import Verdict, Verifier
@@ -68,7 +69,8 @@ class SimulatorState:
         self.lock = threading.RLock()
         self.tokens: dict[str, SimulatedToken] = {}
         self.requests: deque[SimulatedRequest] = deque(maxlen=_MAX_REQUESTS)
-        self.faults: deque[Fault] = deque()
+        self.faults: list[InjectedFault] = []  # injected, in the order in which they apply
+        self._own_faults: list[InjectedFault] = []  # of tokens that consist of them
         self._numbers = count(1)
         # Seconds by which the simulator's clock is ahead of the machine's.
         self.clock_offset = 0.0
@@ -77,10 +79,45 @@ class SimulatorState:
     def reset(self) -> None:
         """Return to the initial state: the test tokens, no requests, no faults, the machine's time."""
         with self.lock:
-            self.tokens = {test.token: test.make() for test in TEST_TOKENS}
+            self.tokens.clear()
             self.requests.clear()
             self.faults.clear()
+            self._own_faults.clear()
+            for test in TEST_TOKENS:
+                self.add(test.make())
             self.clock_offset = 0.0
+
+    def find(self, token: str | UUID) -> SimulatedToken | None:
+        """Return the token with this UUID; None if there is none."""
+        return self.tokens.get(str(token).lower())
+
+    def add(self, token: SimulatedToken) -> None:
+        """Add a token with its own faults."""
+        with self.lock:
+            self.tokens[token.token] = token
+            self._own_faults += [InjectedFault(fault, token.token) for fault in token.faults]
+
+    def delete(self, token: SimulatedToken) -> None:
+        """Delete a token and its faults."""
+        with self.lock:
+            self.tokens.pop(token.token, None)
+            for faults in (self.faults, self._own_faults):
+                faults[:] = [injected for injected in faults if injected.token != token.token]
+
+    def settle(
+        self, token: SimulatedToken, state: str, error_code: str | None = None, error_message: str | None = None
+    ) -> SimulatedToken:
+        """Complete 3-D Secure: the token stays in this state.
+
+        Raises:
+            ValueError: ``error_code`` or ``error_message`` is not a text.
+        """
+        with self.lock:
+            settled = attrs.evolve(
+                token, states=[state], after=None, error_code=error_code, error_message=error_message
+            )
+            self.tokens[token.token] = settled
+        return settled
 
     def now(self) -> float:
         """Return the time by the simulator's clock (Unix time, UTC)."""
@@ -100,7 +137,8 @@ class SimulatorState:
         sent = Sent() if customer_uuid is None else read_body(body)
         with self.lock:
             token = self.tokens.get(sent.token) if sent.token else None
-            fault = take(self.faults) or (take(token.faults) if token else None)
+            known = token.token if token else None
+            fault = take(self.faults, known) or take(self._own_faults, known)
             now = self.now() + (fault.clock_minutes * 60 if fault else 0)
             verdict = self.verifier.judge(method, uri, request.headers, body, now=now)
             rejection = verdict.rejection

@@ -6,9 +6,10 @@ import threading
 from concurrent.futures import Future
 
 import uvicorn
+from starlette.requests import Request
 
 from .app import application
-from .connections import ConnectionProtocol
+from .connections import TRANSPORT, ConnectionProtocol
 from .state import SimulatorState
 
 __all__ = ["ServerThread"]
@@ -22,7 +23,7 @@ class ServerThread:
         self._address: tuple[str, int] = listener.getsockname()
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
-                application(state),
+                application(state, self._reset),
                 http=ConnectionProtocol,
                 ws="none",
                 lifespan="off",
@@ -54,7 +55,9 @@ class ServerThread:
         """Drop all connections, and return to the initial state."""
         asyncio.run_coroutine_threadsafe(self._reset(), self._loop.result()).result()
 
-    async def _reset(self) -> None:
+    async def _reset(self, request: Request | None = None) -> None:
+        """Reset; a request that asks for it keeps its connection."""
+        kept = None if request is None else request.scope[TRANSPORT]
         async with self._resets:  # another reset would drop the connection that this one opens
             # Connections are accepted in order: when this one gets its response, all older ones have been accepted.
             reader, writer = await asyncio.open_connection(*self._address)
@@ -63,9 +66,11 @@ class ServerThread:
             writer.close()
             server = self._uvicorn.server_state
             for connection in server.connections:
-                connection.transport.abort()
+                if connection.transport is not kept:
+                    connection.transport.abort()
             for task in server.tasks:
-                task.cancel()
+                if task is not asyncio.current_task():
+                    task.cancel()
             self._state.reset()
             # asyncio closes the sockets in the loop's next cycle, and only then do clients see that they need new ones.
             await asyncio.sleep(0)

@@ -12,6 +12,7 @@ from wonder_payment.config import checked_uuid
 from wonder_payment.models import TokenState, TokenType, UUIDLike
 
 from .faults import Fault
+from .values import is_number, is_text, is_text_map, must_be, optional
 from .variant import TEST_CUSTOMER_UUID, TEST_VERIFY_UUID
 
 __all__ = ["SAMPLE_CARD", "TEST_TOKENS", "SimulatedToken", "TestToken"]
@@ -63,24 +64,28 @@ class SimulatedToken:
         card: The card in the response; None is sent as null.
         error_code: The ``error_code`` of a failed token; None sends a sample.
         error_message: The ``error_msg`` of a failed token; None sends a sample.
-        faults: The faults of its next requests.
+        faults: The faults of its first requests.
         polls: How often it was polled.
         created: When it was created, for ``after`` (seconds of ``time.monotonic``).
 
     Raises:
-        ValueError: ``states`` is empty or not a list of texts.
+        ValueError: A value is wrong. The message names the attribute.
         InvalidTokenError: ``customer_uuid`` or ``verify_uuid`` is not a UUID.
     """
 
-    states: Sequence[str] = attrs.field(converter=_states)
+    states: Sequence[str] = attrs.field(default=(TokenState.PENDING,), converter=_states)
     token: str = attrs.field(factory=lambda: str(uuid4()))
     customer_uuid: str = attrs.field(default=None, converter=_customer_uuid)
     verify_uuid: str = attrs.field(default=None, converter=_verify_uuid)
-    after: float | None = None
-    token_type: str = TokenType.CREDIT_CARD
-    card: Mapping[str, str | None] | None = SAMPLE_CARD
-    error_code: str | None = None
-    error_message: str | None = None
+    after: float | None = attrs.field(
+        default=None, validator=must_be("a number of seconds, at least 0", optional(is_number(0)))
+    )
+    token_type: str = attrs.field(default=TokenType.CREDIT_CARD, validator=must_be("a text", is_text))
+    card: Mapping[str, str | None] | None = attrs.field(
+        default=SAMPLE_CARD, validator=must_be("an object of texts, or null", optional(is_text_map))
+    )
+    error_code: str | None = attrs.field(default=None, validator=must_be("a text", optional(is_text)))
+    error_message: str | None = attrs.field(default=None, validator=must_be("a text", optional(is_text)))
     faults: list[Fault] = attrs.field(factory=list)
     polls: int = 0
     created: float = attrs.field(factory=time.monotonic)
@@ -91,11 +96,6 @@ class SimulatedToken:
         if self.after is not None:
             return self.states[-1] if time.monotonic() - self.created >= self.after else TokenState.PENDING
         return self.states[min(self.polls, len(self.states) - 1)]
-
-    def settle(self, state: str, error_code: str | None = None, error_message: str | None = None) -> None:
-        """Complete 3-D Secure: the token stays in this state."""
-        self.states, self.after = [state], None
-        self.error_code, self.error_message = error_code, error_message
 
     def poll(self) -> dict[str, Any]:
         """Count a poll, and return the ``payment_token`` object of its response."""

@@ -5,7 +5,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import TypedDict
 
@@ -16,7 +16,7 @@ from wonder_payment.signing import SCHEME, string_to_sign, verify
 
 from .diagnosis import TIME_FORMAT, derive, diagnose
 
-__all__ = ["Rejection", "Verdict", "Verifier"]
+__all__ = ["Rejection", "Verdict", "Verifier", "clock_difference"]
 
 # Seconds. Source: the vendor's guides.
 _TIME_WINDOW = 30 * 60
@@ -161,7 +161,7 @@ class Verifier:
                 abs(seconds_off) <= _TIME_WINDOW,
                 401,
                 "SIM_TIME",
-                f"The time in Credential differs from the simulator's clock by {round(seconds_off):+d} s."
+                f"The time in Credential is {clock_difference(seconds_off)} the simulator's clock."
                 if math.isfinite(seconds_off)
                 else "The time in Credential does not exist.",
             ),
@@ -192,6 +192,20 @@ class Verifier:
             is_new = nonce not in self._seen
             self._seen.setdefault(nonce, now)
             return is_new
+
+
+def clock_difference(seconds: float) -> str:
+    """Return by how much one clock is ahead of another, to be followed by the name of the other.
+
+    Args:
+        seconds: How far the one is ahead of the other.
+    """
+    # A request's time has whole seconds: round up, so that the difference fits the two times as the page shows them.
+    whole = timedelta(seconds=abs(math.ceil(seconds)))
+    if not whole:
+        return "the same as"
+    spelled = f" ({whole})" if whole >= timedelta(minutes=1) else ""
+    return f"{whole.total_seconds():.0f} s{spelled} {'ahead of' if seconds > 0 else 'behind'}"
 
 
 def _unix_time(request_time: str) -> float:
