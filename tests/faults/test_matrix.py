@@ -37,8 +37,6 @@ def play(
     **options: Any,
 ) -> tuple[Outcome, Clock]:
     """Observe a row, if possible on a clock on which sleeping takes no time, and check what holds for every row."""
-    if caller.is_async and "transport" in caller.settings and row.fault.endswith("byte by byte within TLS"):
-        pytest.skip("aiohttp leaves the end of a TLS connection to the event loop, which ends first here")
     clock = Clock(monkeypatch, is_still=not row.is_slow)
     succeeds = row.kind is None or is_once
     timeout = 10.0 if not row.is_slow else 0.3 if succeeds else 0.1

@@ -47,7 +47,7 @@ class AiohttpConnection:
     async def send(self, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float) -> RawResponse:
         """Send a request; see `SyncConnection.send`."""
         self._session = self._session or self._open_session()
-        url = yarl.URL(self._origin + uri, encoded=True)
+        url, content = yarl.URL(self._origin + uri, encoded=True), None
         try:
             async with (
                 asyncio.timeout(left(deadline)),
@@ -56,9 +56,12 @@ class AiohttpConnection:
                 ) as response,
             ):
                 received = {name.lower(): value for name, value in response.headers.items()}
-                content = await read_async(response.content.iter_any(), received, deadline)
-                if content is None:
-                    response.close()
+                try:
+                    content = await read_async(response.content.iter_any(), received, deadline)
+                finally:
+                    if content is None and response.connection and response.connection.transport:
+                        # Closing a TLS connection would wait for the other side.
+                        response.connection.transport.abort()
         except aiohttp.ClientHttpProxyError as error:
             raise httpx.ProxyError(f"{error.status} {error.message}") from error
         except aiohttp.ClientResponseError as error:
@@ -72,6 +75,7 @@ class AiohttpConnection:
         """Close the session and its connections."""
         if self._session:
             await self._session.close()
+            await asyncio.sleep(0)  # in which the event loop closes the sockets
 
     def drop(self) -> None:
         """Close the session from outside its event loop, so that aiohttp does not complain about it."""
