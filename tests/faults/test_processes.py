@@ -357,6 +357,30 @@ threading.Thread(target=work).start()
     assert run(gateway, program) == ["0000 0001 0002 0003"]
 
 
+@pytest.mark.parametrize("transport", [None, "fast"], ids=["default", "fast"])
+def test_an_async_batch_after_the_main_thread_ended_says_that_no_host_can_be_looked_up(
+    gateway: SimulatedGateway, transport: str | None
+) -> None:
+    program = f"""
+async def main():
+    url = os.environ["WONDER_BASE_URL"].replace("127.0.0.1", "localhost")
+    async with AsyncWonderClient.from_env(base_url=url, transport={transport!r}) as wonder:
+        try:
+            async for _ in wonder.check_tokens(TOKENS):
+                pass
+        except Exception as error:
+            print(type(error).__name__, error.args[0])
+
+def work():
+    threading.main_thread().join()
+    asyncio.run(main())
+
+threading.Thread(target=work).start()
+"""
+    expected = "ConfigurationError Python is shutting down: it can no longer look up the gateway's host."
+    assert run(gateway, program) == [expected]
+
+
 @needs_fork
 def test_a_batch_works_in_a_child_that_is_forked_between_two_results_of_another_one(gateway: SimulatedGateway) -> None:
     program = """

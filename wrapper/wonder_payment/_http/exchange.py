@@ -56,6 +56,8 @@ class _Exchange(Generic[_PoolT]):
 
     def _failure(self, error: Exception, deadline: float) -> errors.WonderError | None:
         """Return what an error of the transport means to the caller; None if it is another error."""
+        if isinstance(error, RuntimeError) and "shutdown" in str(error):
+            return errors.ConfigurationError("Python is shutting down: it can no longer look up the gateway's host.")
         is_closed = self.pool.is_closed
         if not isinstance(error, (*TRANSPORT_ERRORS, RuntimeError) if is_closed else TRANSPORT_ERRORS):
             return None
