@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from wonder_payment import (
     APIError,
     AsyncWonderClient,
+    AttemptEvent,
     AuthenticationError,
     BadRequestError,
     Card,
@@ -39,6 +40,7 @@ from wonder_payment import (
     WonderError,
     check_token,
 )
+from wonder_payment.models import CardDict, PaymentTokenDict
 from wonder_payment.signing import (
     SCHEME,
     WonderAuth,
@@ -79,12 +81,25 @@ def settings(pem: str, key: RSAPrivateKey) -> None:
     AsyncWonderClient.from_env({"WONDER_APP_ID": "app"}, timeout=2.0)
     WonderClient("app")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     WonderClient.from_env(nonsense=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    WonderClient("app", pem, environment="sandbox", transport="fast")
+    WonderClient("app", pem, environment="sandbox", transport="fast", max_connections=10, on_attempt=observe)
     WonderClient("app", pem, environment="sandbox", transport="aiohttp")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def observe(event: AttemptEvent) -> None:
+    assert_type(event.number, int)
+    assert_type(event.status, int | None)
+    assert_type(event.error, WonderError | None)
+    assert_type(event.seconds, float)
+    assert_type(event.request_id, str | None)
 
 
 def count(error: WonderError, delay: float) -> None:
     assert_type((error.attempts, delay), tuple[int | None, float])
+
+
+def as_json(token: PaymentToken) -> None:
+    assert_type(token.to_dict(), PaymentTokenDict)
+    assert_type(token.to_dict(secrets=True)["card"], CardDict | None)
 
 
 def clients(wonder: WonderClient, token: str | UUID, tokens: list[str]) -> None:
@@ -93,6 +108,7 @@ def clients(wonder: WonderClient, token: str | UUID, tokens: list[str]) -> None:
     assert_type(wonder.check_tokens(tokens), Generator[CheckResult])
     assert_type(check_token(token), PaymentToken)
     assert_type(wonder.close(), None)
+    assert_type(wonder.with_options(timeout=2.0, retry=RetryPolicy.never(), language="en"), WonderClient)
     check_token(token, customer_uuid=UUID(int=1), verify_uuid=UUID(int=2))
     wonder.check_token(token, customer_uuid="uuid", verify_uuid=None)
     seen: list[PaymentToken] = []
@@ -108,6 +124,7 @@ def clients(wonder: WonderClient, token: str | UUID, tokens: list[str]) -> None:
 
 
 async def async_clients(wonder: AsyncWonderClient, token: str | UUID, tokens: list[str]) -> None:
+    assert_type(wonder.with_options(timeout=2.0), AsyncWonderClient)
     assert_type(await wonder.check_token(token), PaymentToken)
     assert_type(await wonder.wait_for_token(token), PaymentToken)
     assert_type(wonder.check_tokens(tokens), AsyncGenerator[CheckResult])

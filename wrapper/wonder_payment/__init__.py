@@ -1,5 +1,6 @@
 """Check a customer's payment token at the Wonder payment gateway."""
 
+from ._report import AttemptEvent
 from ._version import __version__
 from .batch import CheckResult
 from .client import AsyncWonderClient, TokenChecker, WonderClient, check_token
@@ -26,6 +27,7 @@ from .retry import PollPolicy, RetryPolicy
 __all__ = [
     "APIError",
     "AsyncWonderClient",
+    "AttemptEvent",
     "AuthenticationError",
     "BadRequestError",
     "Card",

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Generic, NoReturn, Self, TypeVar, Unpack
 
+import attrs
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from wonder_payment_client.models import CheckPaymentTokenRequest, Language, PaymentTokenReference
 
@@ -12,8 +13,9 @@ from . import config
 from ._flow import OnPoll, Policy, Steps, wait
 from ._keys import loaded_key
 from ._redact import clears_locals
+from ._report import AttemptEvent
 from ._variables import key_variable, settings_from
-from .errors import ConfigurationError, WonderError
+from .errors import WonderError
 from .models import PaymentToken, TokenReference
 from .retry import PollPolicy, RetryPolicy, number
 from .signing import WonderAuth
@@ -37,18 +39,18 @@ class BaseClient(Generic[TransportT]):
         timeout: float = 10.0,
         retry: RetryPolicy = RetryPolicy(),
         on_retry: Callable[[WonderError, float], object] | None = None,
+        on_attempt: Callable[[AttemptEvent], object] | None = None,
         transport: TransportT | None = None,
         max_connections: int = 100,
     ) -> None:
-        number("timeout=", timeout, above=True)
         number("max_connections=", max_connections, minimum=1, maximum=10_000, whole=True)
-        if not isinstance(retry, RetryPolicy):
-            raise ConfigurationError("retry= must be a RetryPolicy; RetryPolicy.never() turns retries off.", attempts=0)
+        config.check_policy(timeout, retry)
         config.check_callback("on_retry=", on_retry)
+        config.check_callback("on_attempt=", on_attempt)
         self._app_id = config.checked_app_id(app_id)
         self._origin = config.resolved_origin(environment, base_url)
         self._language = config.checked_language(language)
-        self._policy = Policy(retry, timeout, on_retry)
+        self._policy = Policy(retry, timeout, on_retry, on_attempt)
         self._auth = WonderAuth(self._app_id, loaded_key(private_key, passphrase), origin=self._origin)
         self._open(transport, max_connections)
 
@@ -80,6 +82,31 @@ class BaseClient(Generic[TransportT]):
             source = "passphrase=" if "passphrase" in overrides else "WONDER_PRIVATE_KEY_PASSPHRASE"
             settings["private_key"] = loaded_key(key, passphrase, names=(key_variable(key), source))
         return cls(**settings)
+
+    def with_options(
+        self, *, timeout: float | None = None, retry: RetryPolicy | None = None, language: str | None = None
+    ) -> Self:
+        """Return a client with other options, cheap enough to make for each call.
+
+        It shares connections, key, clock offset and retry quota with this one; closing either closes both.
+
+        Args:
+            timeout: Seconds for one attempt; None to keep this client's.
+            retry: When a failed attempt is retried; None to keep this client's.
+            language: The language of the gateway's error messages; None to keep this client's.
+
+        Raises:
+            ConfigurationError: An option is wrong.
+        """
+        policy = self._policy
+        timeout = policy.timeout if timeout is None else timeout
+        retry = policy.retry if retry is None else retry
+        config.check_policy(timeout, retry)
+        client = object.__new__(type(self))
+        vars(client).update(vars(self))
+        client._policy = attrs.evolve(policy, timeout=timeout, retry=retry)
+        client._language = config.checked_language(language) or self._language
+        return client
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(app_id={self._app_id!r}, base_url={self._origin!r})"

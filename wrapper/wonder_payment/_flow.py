@@ -5,23 +5,19 @@ back nothing. `drive` and `drive_async` carry the steps out, so both clients sha
 """
 
 import asyncio
-import logging
 import math
-import sys
 import time
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, TypeAlias, TypeVar, cast
 
 import attrs
 
-from ._redact import clear_locals, redact
+from ._redact import redact
+from ._report import AttemptEvent, report_attempt, report_retry, warn_of_unknown_state
 from .batch import Result, Throttle
 from .errors import APIError, RateLimitError, RequestTimeoutError, StillPendingError, WonderError
-from .models import PaymentToken, TokenState
+from .models import PaymentToken
 from .retry import PollPolicy, RetryPolicy, RetryQuota
-
-logger = logging.getLogger("wonder_payment")
-logger.addHandler(logging.NullHandler())
 
 _T = TypeVar("_T")
 OnPoll: TypeAlias = Callable[[PaymentToken], object]
@@ -67,6 +63,7 @@ class Policy:
         retry: When a failed attempt is retried.
         timeout: Seconds for one attempt.
         on_retry: Called before each retry with the error and the delay in seconds.
+        on_attempt: Called after each attempt.
         unknown_state: Set once the first state that this version does not know is logged.
         quota: What the retries have spent.
     """
@@ -74,6 +71,7 @@ class Policy:
     retry: RetryPolicy
     timeout: float
     on_retry: Callable[[WonderError, float], object] | None = None
+    on_attempt: Callable[[AttemptEvent], object] | None = None
     unknown_state: dict[str, object] = attrs.field(factory=dict)
     quota: RetryQuota = attrs.field(factory=RetryQuota)
 
@@ -125,13 +123,13 @@ def attempts(
         is_sent = result.request_id is not None
         number += is_sent
         seconds = time.monotonic() - began
-        logger.debug("attempt %d: %s after %.3f s (request id %s)", number, _label(result), seconds, result.request_id)
+        report_attempt(result, number, seconds, policy.on_attempt)
         is_limited = throttle is not None and _is_rate_limit(result)
         if throttle and not is_limited:
             throttle.resume(is_up=isinstance(result, PaymentToken) or not result.is_transient)
         if isinstance(result, PaymentToken):
             policy.quota.give_back(refund)
-            _warn_of_unknown_state(policy, result)
+            warn_of_unknown_state(result, policy.unknown_state)
             return Outcome(result, number, seconds)
         # A timeout caused by the call's own deadline says less than the failure before it.
         is_cut_short = is_sent and isinstance(result, RequestTimeoutError) and time.monotonic() > deadline - _EARLY
@@ -153,7 +151,7 @@ def attempts(
                 failure.args = (f"{failure.args[0]} {_QUOTA_IS_SPENT}",)
                 return Outcome(failure, number, seconds)
             turns += throttle.slow_down(delay, sent_at=began)
-        _report_retry(policy, failure, delay)
+        report_retry(failure, delay, seconds, policy.on_retry)
         if taken:
             yield Sleep(delay)
 
@@ -226,30 +224,6 @@ async def drive_async(steps: Steps[_T], attempt: Callable[[Attempt], Awaitable[o
         except StopIteration as end:
             return cast("_T", end.value)
         result = await (attempt(step) if isinstance(step, Attempt) else asyncio.sleep(step.seconds))
-
-
-def _label(result: Result) -> str:
-    """Return a result in a word or two, for a log line."""
-    if isinstance(result, PaymentToken):
-        return "succeeded"
-    return f"HTTP {result.status_code}" if isinstance(result, APIError) else type(result).__name__
-
-
-def _report_retry(policy: Policy, failure: WonderError, delay: float) -> None:
-    """Log a retry and call on_retry."""
-    text = "attempt %d: %s; retry in %.2f s (request id %s)"
-    logger.warning(text, failure.attempts, _label(failure), delay, failure.request_id)
-    if policy.on_retry is not None:
-        clear_locals(failure, sys.exception())
-        policy.on_retry(failure, delay)
-
-
-def _warn_of_unknown_state(policy: Policy, token: PaymentToken) -> None:
-    """Log once per client that the gateway returned a state this version does not know."""
-    # setdefault() is atomic: the threads of a batch share the policy.
-    mine = object()
-    if token.state not in list(TokenState) and policy.unknown_state.setdefault("logged", mine) is mine:
-        logger.warning("unknown state %s counts as pending (request id %s)", redact(token.state), token.request_id)
 
 
 def _is_rate_limit(result: Result) -> bool:

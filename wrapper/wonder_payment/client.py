@@ -56,6 +56,7 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
         retry: When a failed attempt is retried.
         on_retry: Called before each retry with the error and the delay in seconds, for example to count retries. An
             error that it raises ends the call and reaches the caller.
+        on_attempt: Called after each attempt with an `AttemptEvent`, for example for a histogram; see ``on_retry``.
         transport: ``"fast"``, which needs less CPU time and which tools for httpx do not see; or an httpx transport to
             use instead of the default: a proxy, a mock. That is used as it is in every process and event loop; if they
             cannot share it, make a client in each.

@@ -63,6 +63,7 @@ class Settings(TypedDict, total=False):
     timeout: float
     retry: RetryPolicy
     on_retry: Callable[[WonderError, float], object] | None
+    on_attempt: Callable[[Any], object] | None
     transport: Any
     max_connections: int
 
@@ -166,6 +167,17 @@ def checked_transport(transport: Any, kind: type) -> Any:
         return transport
     given = described(transport)
     raise ConfigurationError(f"transport= must be an httpx.{kind.__name__}, 'fast' or None, not {given}.", attempts=0)
+
+
+def check_policy(timeout: object, retry: object) -> None:
+    """Check the options of a call.
+
+    Raises:
+        ConfigurationError: One is wrong; the message names it.
+    """
+    number("timeout=", timeout, above=True)
+    if not isinstance(retry, RetryPolicy):
+        raise ConfigurationError("retry= must be a RetryPolicy; RetryPolicy.never() turns retries off.", attempts=0)
 
 
 def check_wait(timeout: object, poll: object, on_poll: object) -> None:

@@ -1,7 +1,8 @@
 """The result of a check: the payment token in plain Python types."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
-from typing import Any, Self, TypeAlias, TypeVar, cast
+from typing import Any, Self, TypeAlias, TypedDict, TypeVar, cast
 from uuid import UUID
 
 import attrs
@@ -11,7 +12,7 @@ from wonder_payment_client.types import Unset
 
 from ._redact import last_four, redact
 
-__all__ = ["Card", "PaymentToken", "TokenReference", "TokenState", "TokenType"]
+__all__ = ["Card", "CardDict", "PaymentToken", "PaymentTokenDict", "TokenReference", "TokenState", "TokenType"]
 
 _T = TypeVar("_T")
 UUIDLike: TypeAlias = str | UUID
@@ -103,6 +104,31 @@ class Card:
         return self.expires_on is not None and self.expires_on < day
 
 
+class CardDict(TypedDict):
+    """A card as `PaymentToken.to_dict` gives it; see `Card`."""
+
+    number: str | None
+    exp_month: str | None
+    exp_year: str | None
+    holder_name: str | None
+    brand: str | None
+    billing_currency: str | None
+
+
+class PaymentTokenDict(TypedDict):
+    """What `PaymentToken.to_dict` returns; see `PaymentToken`."""
+
+    token: str
+    token_type: str
+    state: str
+    is_default: bool | None
+    error_code: str | None
+    error_message: str | None
+    card: CardDict | None
+    request_id: str | None
+    extra: dict[str, Any]
+
+
 CARD_FIELDS = tuple(field.name for field in attrs.fields(Card))
 
 
@@ -149,6 +175,33 @@ class PaymentToken:
         """Whether 3-D Secure has not completed: any state other than success and failed."""
         return not (self.is_verified or self.is_failed)
 
+    def to_dict(self, *, secrets: bool = False) -> PaymentTokenDict:
+        """Return the fields for JSON.
+
+        Args:
+            secrets: Whether to include everything. If not, the token and the card number have their last four characters
+                only, texts of the gateway are redacted, and the cardholder's name and ``extra`` are left out: the
+                result is safe to show.
+        """
+        fields = cast("PaymentTokenDict", attrs.asdict(self))
+        fields["token_type"], fields["state"] = str(self.token_type), str(self.state)
+        if not secrets:
+            card = fields["card"]
+            shown: dict[str, Any] = {"token": last_four(self.token), "request_id": self.request_id, "extra": {}}
+            fields = cast("PaymentTokenDict", _redacted(fields) | shown)
+            if card:
+                number = card["number"] and last_four(card["number"])
+                fields["card"] = cast("CardDict", _redacted(card) | {"number": number, "holder_name": None})
+        return fields
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: object, _handler: object) -> Any:
+        from pydantic_core import core_schema  # noqa: PLC0415 (only pydantic calls this)
+
+        fields = core_schema.dict_schema()
+        to_dict = core_schema.plain_serializer_function_ser_schema(cls.to_dict, return_schema=fields)
+        return core_schema.is_instance_schema(cls, serialization=to_dict)
+
     @classmethod
     def from_model(cls, response: wire.CheckPaymentTokenResponse, *, request_id: str | None) -> Self:
         """Return the plain form of a response that the generated client parsed and `_http.response` checked."""
@@ -170,6 +223,10 @@ class PaymentToken:
             request_id=request_id,
             extra=extra,
         )
+
+
+def _redacted(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: redact(value) if isinstance(value, str) else value for name, value in fields.items()}
 
 
 def _given(value: _T | Unset) -> _T | None:

@@ -12,7 +12,7 @@ from typing import IO, Any, Self, TypeAlias
 
 import attrs
 
-from wonder_payment import CheckResult, InvalidTokenError, PaymentToken
+from wonder_payment import CheckResult, InvalidTokenError
 from wonder_payment._redact import redact
 from wonder_payment.config import checked_uuid
 
@@ -95,7 +95,7 @@ class Results:
     def write(self, result: CheckResult) -> None:
         """Write the result of a token."""
         self._failed_checks += result.error is not None
-        line = _success(result.token_id, result.token) if result.token else _failure(result)
+        line = {"token_id": result.token_id, **result.token.to_dict(secrets=True)} if result.token else _failure(result)
         self._write(checked_uuid("token", result.token_id).bytes, line)
 
     def write_invalid(self, item: Item) -> None:
@@ -183,30 +183,7 @@ def _outcome(line: dict[str, Any]) -> str:
     return {"success": "verified", "failed": "failed"}.get(line["state"], "pending")
 
 
-def _success(token_id: str, token: PaymentToken) -> dict[str, Any]:
-    card = token.card and {
-        "brand": _redacted(token.card.brand),
-        "last4": token.card.last4,
-        "expires_on": token.card.expires_on and token.card.expires_on.isoformat(),
-    }
-    return {
-        "token_id": token_id,
-        "state": redact(token.state),
-        "is_verified": token.is_verified,
-        "token_type": redact(token.token_type),
-        "is_default": token.is_default,
-        "error_code": _redacted(token.error_code),
-        "error_message": _redacted(token.error_message),
-        "card": card,
-        "request_id": token.request_id,
-    }
-
-
 def _failure(result: CheckResult, **fields: object) -> dict[str, Any]:
     error = result.error
     known = {"type": type(error).__name__, "message": str(error and error.args[0])}
     return {"token_id": result.token_id, "error": known | {"request_id": error and error.request_id} | fields}
-
-
-def _redacted(text: str | None) -> str | None:
-    return None if text is None else redact(text)

@@ -12,7 +12,6 @@ from contextlib import suppress
 from enum import IntEnum
 from typing import Any, TextIO, cast
 
-import attrs
 from rich.console import Console
 from rich.live import Live
 from rich.spinner import Spinner
@@ -96,7 +95,7 @@ def show_log() -> None:
 
 def print_json(token: PaymentToken) -> None:
     """Print everything that the gateway returned for a token."""
-    _print(json.dumps(attrs.asdict(token), indent=2, default=str), sys.stdout)
+    _print(json.dumps(token.to_dict(secrets=True), indent=2), sys.stdout)
 
 
 def _print(text: str, stream: TextIO | None) -> None:
