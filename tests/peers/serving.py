@@ -13,8 +13,6 @@ import trustme
 from examples.programs import Program, running
 from wonder_payment.simulator import SimulatedGateway
 
-FAST = "fast"  # the name of the faster transport
-
 # Over TLS, nginx serves the simulator as it is, and behind a proxy that compresses whatever the client accepts.
 NGINX = """
 daemon off; master_process off; pid nginx.pid; error_log stderr;
