@@ -36,3 +36,6 @@ def test_workers_use_clients_that_were_made_at_import(
         texts = list(threads.map(lambda _: httpx.get(f"http://127.0.0.1:{port}", timeout=20).text, range(12)))
     assert texts == ["success success success success"] * 12
     assert {request.status for request in gateway.requests} == {200}
+    if "--preload" in command:
+        of_parent, *of_workers = [connection for _, connection, _ in nginx.seen()]
+        assert of_parent not in of_workers
