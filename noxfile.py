@@ -109,7 +109,7 @@ def schemathesis(session: nox.Session) -> None:
     session.run("pytest", "tests/contract", *session.posargs)
 
 
-@nox.session
+@nox.session(tags=["full"])
 def peers(session: nox.Session) -> None:
     """Test the package with nginx, squid, Prism, gunicorn and uvicorn; a program that is missing is skipped."""
     _install_wheel(session, "fast,cli,simulator", *_group("peers"))

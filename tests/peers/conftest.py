@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Caller, caller_of
-from peers.serving import FAST, RUNNING, Nginx, nginx_in
+from conftest import TRANSPORTS, Caller, caller_of
+from peers.serving import RUNNING, Nginx, nginx_in
 from wonder_payment.simulator import SimulatedGateway
 
 
-@pytest.fixture(params=["sync", "async", FAST])
+@pytest.fixture(params=TRANSPORTS)
 def caller(request: pytest.FixtureRequest, gateway: SimulatedGateway) -> Caller:
     return caller_of(request.param, gateway)
 

@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
+import httpx
 import pytest
 import trustme
 from examples.programs import Program, running
 from wonder_payment.simulator import SimulatedGateway
-
-FAST = "fast"  # the name of the faster transport
 
 # Over TLS, nginx serves the simulator as it is, and behind a proxy that compresses whatever the client accepts.
 NGINX = """
@@ -39,6 +38,7 @@ http {{
         access_log off;
         gzip on; gzip_types application/json; gzip_min_length 1;
         location / {{ proxy_pass {simulator}; }}
+        location = /logged {{ return 204; }}
     }}
 }}
 """
@@ -89,12 +89,14 @@ class Nginx:
         port: The port that it serves over TLS.
         base_url: Its URL.
         compressed_base_url: Its URL with compressed responses.
+        logged_url: A URL that is not logged.
     """
 
     folder: Path
     port: int
     base_url: str
     compressed_base_url: str
+    logged_url: str
 
     @property
     def authority(self) -> Path:
@@ -103,13 +105,16 @@ class Nginx:
 
     def seen(self) -> list[list[str]]:
         """Return the protocol, the connection's number and the compression of each request."""
+        # nginx logs a request after its response, but before the next one: it is a single process.
+        httpx.get(self.logged_url)
         return [line.split() for line in (self.folder / "access.log").read_text().splitlines()]
 
 
 @contextmanager
 def nginx_in(folder: Path, gateway: SimulatedGateway) -> Iterator[Nginx]:
     plain, compressed, compressor = free_port(), free_port(), free_port()
-    nginx = Nginx(folder, plain, f"https://127.0.0.1:{plain}", f"https://127.0.0.1:{compressed}")
+    base_urls = [f"https://127.0.0.1:{port}" for port in (plain, compressed)]
+    nginx = Nginx(folder, plain, *base_urls, logged_url=f"http://127.0.0.1:{compressor}/logged")
     authority = trustme.CA()
     authority.cert_pem.write_to_path(nginx.authority)
     certificate = authority.issue_cert("127.0.0.1", "gateway.test")

@@ -12,7 +12,7 @@ from commands import VERIFIED
 from conftest import Caller
 from crashes import crash_report
 from peers.serving import Nginx, free_port, serving
-from wonder_payment import NetworkError
+from wonder_payment import NetworkError, RetryPolicy
 
 USER, PASSWORD, WRONG = "svc-pay", "Tr0ub/4dor&3", "Wr0ng/Horse&Battery"
 PASSWORDS = f"{USER}:$apr1$peers$hUE3PKjw/EI7nkJOXaviM.\n"  # from openssl passwd -apr1
@@ -32,13 +32,6 @@ pid_filename none
 pinger_enable off
 max_filedescriptors 1024
 """
-
-
-# httpx-aiohttp passes a proxy's password in a way that aiohttp deprecates.
-pytestmark = [
-    pytest.mark.filterwarnings(f"ignore:{text}:DeprecationWarning")
-    for text in ("BasicAuth is deprecated", "The 'proxy_auth' parameter is deprecated")
-]
 
 
 @pytest.fixture
@@ -68,12 +61,13 @@ def test_requests_go_through_the_proxy(
     assert len(nginx.seen()) == 2
 
 
-def test_a_wrong_password_is_named_and_not_shown(
+def test_a_wrong_password_is_named_and_neither_shown_nor_sent_again(
     nginx: Nginx, squid: int, caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, squid, WRONG)
-    with pytest.raises(NetworkError, match=r"407.*Proxy Authentication Required") as caught:
-        caller.check(VERIFIED, base_url=f"https://gateway.test:{nginx.port}")
+    with pytest.raises(NetworkError, match=r"HTTP 407 Proxy Authentication Required") as caught:
+        caller.check(VERIFIED, base_url=f"https://gateway.test:{nginx.port}", retry=RetryPolicy())
+    assert (caught.value.is_transient, caught.value.attempts) == (False, 1)
     shown = "\n".join(crash_report(caught.value))
     encoded = b64encode(f"{USER}:{WRONG}".encode()).decode()
     secrets = [USER, *re.split(r"\W", WRONG), quote(WRONG, safe=""), encoded]

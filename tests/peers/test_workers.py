@@ -1,4 +1,4 @@
-"""Servers with several workers, each of which uses a client that the service made at import."""
+"""Servers with several workers, each of which uses clients that the service made at import, over TLS."""
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -6,41 +6,36 @@ from pathlib import Path
 
 import httpx
 import pytest
-from peers.serving import FAST, free_port, serving
+from peers.serving import Nginx, free_port, serving
 from wonder_payment.simulator import SimulatedGateway
 
-GUNICORN = ["-m", "gunicorn", "app:wsgi", "--workers=2", "--bind=127.0.0.1:{port}"]
-UVICORN = ["-m", "uvicorn", "app:asgi", "--workers=2", "--port={port}", "--lifespan=off"]
+GUNICORN = ("-m", "gunicorn", "--workers=2", "--bind=127.0.0.1:{port}")
 
 SERVERS = {
-    "gthread": (*GUNICORN, "--worker-class=gthread", "--threads=8"),
-    "gthread, preload": (*GUNICORN, "--worker-class=gthread", "--threads=8", "--preload"),
-    "gevent": (*GUNICORN, "--worker-class=gevent"),
-    "gevent, preload": (*GUNICORN, "--worker-class=gevent", "--preload"),
-    "uvicorn": UVICORN,
+    "gthread": (*GUNICORN, "app:wsgi", "--worker-class=gthread", "--threads=8"),
+    "gthread, preload": (*GUNICORN, "app:wsgi", "--worker-class=gthread", "--threads=8", "--preload"),
+    "gevent": (*GUNICORN, "app:wsgi", "--worker-class=gevent"),
+    "gevent, preload": (*GUNICORN, "app:wsgi", "--worker-class=gevent", "--preload"),
+    "asgi, preload": (*GUNICORN, "app:asgi", "--worker-class=asgi", "--preload"),
+    "uvicorn": ("-m", "uvicorn", "app:asgi", "--workers=2", "--port={port}", "--lifespan=off"),
 }
 
 
-def respond_to_a_dozen(gateway: SimulatedGateway, folder: Path, command: tuple[str, ...], **environ: str) -> None:
-    """Start a server, and send it twelve requests at once."""
+@pytest.mark.parametrize("transport", [{}, {"TRANSPORT": "fast"}], ids=["default", "fast"])
+@pytest.mark.parametrize("command", SERVERS.values(), ids=SERVERS)
+def test_workers_use_clients_that_were_made_at_import(
+    gateway: SimulatedGateway, nginx: Nginx, tmp_path: Path, command: tuple[str, ...], transport: dict[str, str]
+) -> None:
     port = free_port()
     arguments = [argument.format(port=port) for argument in command]
-    environ = gateway.environ | {"PYTHONPATH": str(Path(__file__).parent)} | environ
+    settings = gateway.environ | {"WONDER_BASE_URL": nginx.base_url} | transport
     with (
-        serving([sys.executable, *arguments], folder, port, **environ),
+        serving([sys.executable, *arguments], tmp_path, port, PYTHONPATH=str(Path(__file__).parent), **settings),
         ThreadPoolExecutor(12) as threads,
     ):
-        states = list(threads.map(lambda _: httpx.get(f"http://127.0.0.1:{port}", timeout=20).text, range(12)))
-    assert states == ["success"] * 12
-    assert [request.status for request in gateway.requests] == [200] * 12
-
-
-@pytest.mark.parametrize("command", SERVERS.values(), ids=SERVERS)
-def test_workers_use_a_client_that_was_made_at_import(
-    gateway: SimulatedGateway, tmp_path: Path, command: tuple[str, ...]
-) -> None:
-    respond_to_a_dozen(gateway, tmp_path, command)
-
-
-def test_uvicorn_workers_use_the_faster_transport(gateway: SimulatedGateway, tmp_path: Path) -> None:
-    respond_to_a_dozen(gateway, tmp_path, SERVERS["uvicorn"], TRANSPORT=FAST)
+        texts = list(threads.map(lambda _: httpx.get(f"http://127.0.0.1:{port}", timeout=20).text, range(12)))
+    assert texts == ["success success success success"] * 12
+    assert {request.status for request in gateway.requests} == {200}
+    if "--preload" in command:
+        of_parent, *of_workers = [connection for _, connection, _ in nginx.seen()]
+        assert of_parent not in of_workers
