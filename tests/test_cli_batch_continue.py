@@ -167,7 +167,7 @@ def test_a_line_of_an_error_after_a_pending_one_is_retried(source: Path, output:
     assert run.states == {VERIFIED: "success"}
 
 
-def test_the_reports_of_version_0_2_are_replaced(source: Path, output: Path, run: Run) -> None:
+def test_a_report_without_a_line_number_is_replaced(source: Path, output: Path, run: Run) -> None:
     write(source, ["x"])
     output.write_text(json.dumps({"token_id": "x", "error": {"type": "InvalidTokenError"}}) + "\n")
     run()
