@@ -127,7 +127,8 @@ class AsyncExchange(_Exchange[AsyncPool]):
         try:
             return await connection.send(method, uri, headers, body, deadline)
         except asyncio.CancelledError:
-            # When aiohttp's connector is closed, it cancels the requests that wait for a connection, but not their tasks.
+            # When aiohttp's connector is closed, it cancels the requests that wait for a connection, but not their
+            # tasks.
             task = asyncio.current_task()
             if not self.pool.is_closed or (task and task.cancelling()):
                 raise
