@@ -232,7 +232,7 @@ def test_both_clients_have_the_same_defaults_and_checks(gateway: SimulatedGatewa
 
 def test_the_error_of_a_closed_client_is_not_the_result_of_a_token() -> None:
     with pytest.raises(ConfigurationError):
-        check_result(TOKEN, ConfigurationError("This client was closed during the call."))
+        check_result(TOKEN, ConfigurationError("This client was closed during the call. Close it after its last call."))
 
 
 def test_a_result_is_pickled_and_compared_by_value_and_shows_no_secret(

@@ -86,9 +86,9 @@ def test_the_column_of_the_customers_is_not_taken_for_the_tokens(source: Path) -
         ("token,payment_token\n1,2\n", "Several columns may have the tokens: token, payment_token. Choose one"),
         (
             f"id,card {CARD_NUMBER}\n1,2\n",
-            "No column has tokens. The columns are: id, card …1111. Choose one with --column.",
+            "No column of tokens was recognised. The columns are: id, card …1111. Choose one with --column.",
         ),
-        ("id,name\n", "No column has tokens. The columns are: id, name."),
+        ("id,name\n", "No column of tokens was recognised. The columns are: id, name."),
         (f"{VERIFIED},{FAILED}\n{ALIPAY},{UNKNOWN}\n", "Add a line with the names of the columns."),
         ("id,name\n" + "x" * 200_000, "not a CSV file: field larger than field limit"),
     ],

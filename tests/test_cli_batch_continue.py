@@ -111,11 +111,13 @@ def test_what_is_not_a_uuid_is_reported_once_with_its_line(gateway: SimulatedGat
     write(source, [VERIFIED, "", CARD_NUMBER, "x", "x"])
     for _ in range(2):
         result = run()
-        advice = "Tokens that are not UUIDs: 3; their results have the line numbers."
+        advice = "Lines that are not a UUID: 3. Correct them in the source; their results have the line numbers."
         assert (result.exit_code, result.stderr) == (1, f"{summary(1, 0, 0, 3)} {advice}\n")
         errors = [line["error"] for line in lines(source.with_name("results.jsonl")) if "error" in line]
         assert [(error["line"], error["type"]) for error in errors] == [(at, "InvalidTokenError") for at in (3, 4, 5)]
-        assert [error["message"] for error in errors] == [f"Line {at} has no UUID." for at in (3, 4, 5)]
+        assert [error["message"] for error in errors] == [
+            f"Line {at} does not contain a UUID. Correct it in the source." for at in (3, 4, 5)
+        ]
     assert checked(gateway) == [VERIFIED]
 
 
@@ -167,7 +169,7 @@ def test_a_line_of_an_error_after_a_pending_one_is_retried(source: Path, output:
     assert run.states == {VERIFIED: "success"}
 
 
-def test_the_reports_of_version_0_2_are_replaced(source: Path, output: Path, run: Run) -> None:
+def test_a_report_without_a_line_number_is_replaced(source: Path, output: Path, run: Run) -> None:
     write(source, ["x"])
     output.write_text(json.dumps({"token_id": "x", "error": {"type": "InvalidTokenError"}}) + "\n")
     run()

@@ -97,7 +97,7 @@ def test_a_result_does_not_wait_for_the_next_line_of_stdin_and_a_signal_ends_the
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=60) == 130  # before stdin is closed
     counts = "stopped; results so far: verified 1, pending 0, failed 1, errors 0."
-    message = f"{counts} Use --output FILE, then run the same command again to continue."
+    message = f"{counts} Use --output FILE to be able to continue a run."
     assert process.communicate() == ("", f"wonder-payment: {message}\n")
 
 

@@ -21,7 +21,7 @@ CALLS: dict[str, Callable[[AsyncWonderClient], Coroutine[Any, Any, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("transport", [None, "fast"], ids=["httpx", "aiohttp"])
+@pytest.mark.parametrize("transport", [None, "fast"], ids=["default", "fast"])
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_the_async_client_says_that_it_needs_asyncio(
     call: Callable[[AsyncWonderClient], Coroutine[Any, Any, Any]], transport: Any

@@ -217,7 +217,7 @@ def test_an_error_of_a_callback_propagates_unchanged(play: Player, callback: str
     assert (caught.value, caught.value.__context__, play.sleeps) == (error, None, [])
 
 
-NOT_SENT = RequestTimeoutError("All connections were in use.")
+NOT_SENT = RequestTimeoutError("No connection was free.")
 
 
 @pytest.mark.parametrize("failures", [0, 1], ids=["first", "retry"])

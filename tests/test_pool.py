@@ -146,7 +146,7 @@ def test_checks_that_are_cut_off_give_their_places_back() -> None:
     assert asyncio.run(main())
 
 
-@pytest.mark.parametrize("transport", [None, "fast"], ids=["httpx", "aiohttp"])
+@pytest.mark.parametrize("transport", [None, "fast"], ids=["default", "fast"])
 def test_closing_a_client_ends_the_checks_that_wait_for_a_connection_and_cancels_no_task(transport: str | None) -> None:
     async def main() -> None:
         async with a_client(transport=transport) as (client, server):
@@ -164,12 +164,11 @@ def test_closing_a_client_ends_the_checks_that_wait_for_a_connection_and_cancels
 # Waiting for a connection
 
 QUEUE = (
-    "All connections were in use until the time of this call was over. Raise max_connections=, or make fewer calls "
-    "at a time."
+    "No connection was free before the deadline of this call. Increase max_connections=, or make fewer calls at a time."
 )
 
 
-@pytest.mark.parametrize("transport", [None, "fast"], ids=["httpx", "aiohttp"])
+@pytest.mark.parametrize("transport", [None, "fast"], ids=["default", "fast"])
 def test_an_attempt_begins_when_it_has_its_connection(transport: str | None) -> None:
     async def main() -> tuple[int, set[bool]]:
         settings = {"max_connections": 10, "transport": transport, "timeout": 60.0, "retry": RetryPolicy.never()}
@@ -236,7 +235,7 @@ def test_max_connections_is_checked(kind: Kind, value: Any) -> None:
 # Which connection a request uses
 
 
-def test_an_idle_connection_is_used_again_the_last_one_first() -> None:
+def test_the_most_recent_idle_connection_is_reused_first() -> None:
     async def main() -> None:
         pool = AsyncPool(Connection, 100)
         one, two = await pool.acquire(until()), await pool.acquire(until())
@@ -293,7 +292,7 @@ def key_with_callback(on_sign: Callable[[], None]) -> RSAPrivateKey:
     return made
 
 
-@pytest.mark.parametrize("transport", [None, "fast"], ids=["httpx", "aiohttp"])
+@pytest.mark.parametrize("transport", [None, "fast"], ids=["default", "fast"])
 def test_requests_that_begin_at_once_are_signed_in_turns_and_other_tasks_run_between_them(
     transport: str | None,
 ) -> None:

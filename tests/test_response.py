@@ -359,8 +359,8 @@ COMPRESSED = {
     "1 MiB": ("gzip", gzip.compress(GOOD_BODY + b" " * (MAX_BYTES - len(GOOD_BODY)))),
 }
 UNREADABLE = {
-    "br": ("br", GOOD_BODY, "its Content-Encoding is br, which was not asked for"),
-    "two codings": ("gzip, br", GOOD_BODY, "its Content-Encoding is gzip, br, which was not asked for"),
+    "br": ("br", GOOD_BODY, "its Content-Encoding is br, and only gzip and deflate can be read"),
+    "two codings": ("gzip, br", GOOD_BODY, "its Content-Encoding is gzip, br, and only gzip and deflate can be read"),
     "not gzip": ("gzip", GOOD_BODY, "its body is not one whole gzip stream"),
     "empty": ("gzip", b"", "its body is not one whole gzip stream"),
     "cut off": ("gzip", gzip.compress(GOOD_BODY)[:-9], "its body is not one whole gzip stream"),

@@ -137,7 +137,7 @@ def test_a_new_token_has_the_fields_that_were_sent(control: Control, body: dict[
         ("/tokens", {"error_message": {}}, "error_message must be"),
         ("/tokens", {"customer_uuid": "uuid"}, "customer_uuid must be"),
         ("/tokens", {"verify_uuid": 1}, "verify_uuid must be"),
-        ("/tokens", {"state": "success"}, "state is unknown; known are: states, after"),
+        ("/tokens", {"state": "success"}, "state is unknown. Known fields: states, after"),
         ("/tokens", ["success"], "The body must be a JSON object"),
         (f"/tokens/{PENDING}/decline", {"error_code": 1}, "error_code must be"),
         (f"/tokens/{PENDING}/decline", {"error": "E1"}, "error is unknown"),

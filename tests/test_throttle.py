@@ -31,9 +31,9 @@ def test_a_throttle_keeps_the_longest_pause_and_counts_pauses_in_a_row(
     throttle = Throttle()
     for play.now, sent_at, seconds in holds:
         throttle.hold(seconds, sent_at=sent_at)
-    assert (throttle.pauses, throttle.left()) == (pauses, left)
+    assert (throttle.pauses, throttle.take_turn()) == (pauses, left)
     throttle.resume(is_up=False)
-    assert (throttle.pauses, throttle.left()) == (0, left)
+    assert (throttle.pauses, throttle.take_turn()) == (0, left)
 
 
 def test_a_stopped_throttle_ends_all_sleeps() -> None:

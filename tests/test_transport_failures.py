@@ -50,8 +50,14 @@ FAILURES: list[tuple[Exception, type[Exception]]] = [
 ]
 SMOKE = [failure for failure in FAILURES if type(failure[0]) in (httpx.ReadTimeout, OSError, httpx.ProtocolError)]
 
-PROTOCOL = "The response is not valid HTTP: broken off. Check base_url, and what changes responses."
-TLS = "No secure connection: broken off. Check base_url, the CA certificates and the clock."
+PROTOCOL = (
+    "The response is not valid HTTP: broken off. Check base_url, and whether a proxy or a firewall changes the "
+    "response."
+)
+TLS = (
+    "No secure connection: broken off. Check base_url, the trusted certificates (SSL_CERT_FILE, SSL_CERT_DIR) and this "
+    "machine's clock."
+)
 
 
 def check_failure(kind: Kind, handler: Handler, failure: Exception, cause: type[Exception]) -> None:
@@ -137,7 +143,7 @@ def tls(reason: str) -> httpx.ConnectError:
     return error
 
 
-LASTING = {
+PERMANENT = {
     **{
         reason: tls(reason)
         for reason in (
@@ -152,7 +158,7 @@ LASTING = {
     "scheme": httpx.UnsupportedProtocol("no"),
     **{f"proxy {status}": httpx.ProxyError(f"{status} No") for status in (400, 401, 403, 404, 407, 499)},
 }
-PASSING = {
+TRANSIENT = {
     **{reason: tls(reason) for reason in ("UNEXPECTED_EOF_WHILE_READING", "PROTOCOL_IS_SHUTDOWN", "DECRYPTION_FAILED")},
     "name": httpx.ConnectError("[Errno -2] Name or service not known"),
     "ended": httpx.RemoteProtocolError("Server disconnected without sending a response."),
@@ -163,19 +169,26 @@ PASSING = {
 
 
 @pytest.mark.parametrize("is_late", [False, True], ids=["in time", "late"])
-@pytest.mark.parametrize("error", LASTING.values(), ids=LASTING)
-def test_a_failure_that_would_come_back_is_not_transient(error: Exception, *, is_late: bool) -> None:
+@pytest.mark.parametrize("error", PERMANENT.values(), ids=PERMANENT)
+def test_a_permanent_failure_is_not_transient(error: Exception, *, is_late: bool) -> None:
     failure = network_error(error, is_late=is_late)
     assert (type(failure), failure.is_transient) == (NetworkError, False)
     assert "Retry later" not in str(failure)
 
 
-@pytest.mark.parametrize("error", PASSING.values(), ids=PASSING)
-def test_a_failure_that_may_pass_is_transient(error: Exception) -> None:
+@pytest.mark.parametrize("error", TRANSIENT.values(), ids=TRANSIENT)
+def test_a_transient_failure_is_transient(error: Exception) -> None:
     failure = network_error(error, is_late=False)
     assert (type(failure), failure.is_transient) == (NetworkError, True)
     assert str(failure).endswith("Retry later.")
     assert type(network_error(error, is_late=True)) is RequestTimeoutError
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 407])
+def test_a_rejection_by_the_proxy_says_what_to_check(status: int) -> None:
+    host, user = "Check that the proxy allows the gateway's host.", "check the user name and the password"
+    text = str(network_error(httpx.ProxyError(f"{status} No"), is_late=False))
+    assert (host in text, user in text) == (status != 407, status == 407)
 
 
 def test_a_certificates_problem_is_named() -> None:

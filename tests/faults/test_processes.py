@@ -398,7 +398,7 @@ join(children)
     run(gateway, program)
 
 
-def test_a_client_makes_its_connections_anew_after_a_late_patch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_makes_new_connections_after_a_late_gevent_patch(monkeypatch: pytest.MonkeyPatch) -> None:
     """gevent replaces the class; a TLS context from before raises a TypeError in each request after it."""
     contexts = list[type]()
 

@@ -65,7 +65,7 @@ class Policy:
         on_retry: Called before each retry with the error and the delay in seconds.
         on_attempt: Called after each attempt.
         unknown_state: Set once the first state that this version does not know is logged.
-        quota: What the retries have spent.
+        quota: The retry quota that all calls of the client share.
     """
 
     retry: RetryPolicy
@@ -107,7 +107,8 @@ def attempts(
         throttle: The rate limit that the tokens of a batch share. A rate limit then does not count against a token's
             attempts or its time. The call gives up when the batch has paused ``max_attempts`` times without any other
             response in between, or after eight times as many rate limits of its own. While the retry quota is spent,
-            the tokens take turns. In an outage these do not count as attempts; the call gives up after ``max_elapsed``.
+            the tokens take turns. In an outage, requests sent in turn do not count as attempts, and the call gives up
+            after ``max_elapsed`` seconds.
     """
     retry = policy.retry
     deadline = min(time.monotonic() + retry.max_elapsed, until)
@@ -115,7 +116,7 @@ def attempts(
     number = limited = turns = 0
     refund = retry.quota_per_success
     while True:
-        while throttle and ((left := throttle.left(patience)) > 0 or throttle.stopped.is_set()):
+        while throttle and ((left := throttle.take_turn(patience)) > 0 or throttle.stopped.is_set()):
             deadline += left
             yield Sleep(left)
         began = time.monotonic()

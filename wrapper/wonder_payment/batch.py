@@ -98,7 +98,7 @@ class Throttle:
         """Reset the count of pauses: the gateway returned something other than a rate limit.
 
         Args:
-            is_up: Whether it was no transient failure either: there is no outage, and no need to take turns.
+            is_up: Whether it was a success or a permanent error: the gateway is up, and the tokens need not take turns.
         """
         with self._lock:
             self.pauses = 0
@@ -106,11 +106,11 @@ class Throttle:
                 self._interval = self._turn_at = 0.0
                 self._up_at = time.monotonic()
 
-    def left(self, patience: float = math.inf) -> float:
-        """Return the seconds until a token may send a request; 0 or less if it may now, which takes its turn.
+    def take_turn(self, patience: float = math.inf) -> float:
+        """Take the turn to send a request and return 0 or less; or return the seconds until the next try.
 
         Args:
-            patience: When the token sends a request even if it has no turn (time.monotonic()).
+            patience: From when the token sends a request even without a turn (time.monotonic()).
         """
         with self._lock:
             now = time.monotonic()

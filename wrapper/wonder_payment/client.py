@@ -52,16 +52,18 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
         base_url: Scheme, host and optional port to use instead; https, or http on a loopback host.
         passphrase: The passphrase of an encrypted PEM.
         language: The language of the gateway's error messages: ``en``, ``zh-HK`` or ``zh-CN``.
-        timeout: Seconds for one attempt, from connecting to the last byte of the response.
+        timeout: Seconds for one attempt, from connecting to the last byte of the response. The wait for a free
+            connection does not count.
         retry: When a failed attempt is retried.
         on_retry: Called before each retry with the error and the delay in seconds, for example to count retries. An
             error that it raises ends the call and reaches the caller.
         on_attempt: Called after each attempt with an `AttemptEvent`, for example for a histogram; see ``on_retry``.
-        transport: ``"fast"``, which needs less CPU time and which tools for httpx do not see; or an httpx transport to
-            use instead of the default: a proxy, a mock. That is used as it is in every process and event loop; if they
-            cannot share it, make a client in each.
+        transport: ``"fast"`` needs less CPU time; tools that instrument or mock httpx do not see its requests. Or an
+            httpx transport to use instead of the default, for example a proxy or a mock. All processes and event loops
+            then use that one object; if they cannot share it, make a client in each.
         max_connections: How many requests may be in flight at a time, from 1 to 10,000, in each process or event loop.
-            Others wait for a connection, until the time of their call is over.
+            Further calls wait for a free connection until their deadline (``max_elapsed``, or a wait's ``timeout``),
+            and then raise `RequestTimeoutError`.
 
     Raises:
         ConfigurationError: An argument is wrong. Nothing is sent before the first check.
@@ -84,7 +86,7 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
 
         Raises:
             InvalidTokenError: ``token``, ``customer_uuid`` or ``verify_uuid`` is not a UUID. Nothing was sent.
-            NetworkError: No attempt got a response; `RequestTimeoutError` if not in time.
+            NetworkError: No attempt got a complete response; `RequestTimeoutError` if not in time.
             APIError: The gateway returned an error; its subclasses say which.
             InvalidResponseError: The response breaks the contract.
         """
@@ -103,8 +105,9 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
     ) -> PaymentToken:
         """Poll until 3-D Secure completes, and return the verified or failed token.
 
-        A poll that fails with a transient error (network, 429, 500 and above) does not end the wait. An unknown state
-        counts as pending. httpx cannot bound two things: a slow name lookup, and headers that come byte by byte.
+        A poll that fails with a transient error (a timeout, a broken connection, 429, 500 and above) does not end the
+        wait. An unknown state counts as pending. httpx cannot bound two things: a slow name lookup, and headers that
+        come byte by byte.
 
         Args:
             token: The payment token's UUID.
@@ -120,6 +123,7 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
             StillPendingError: The time is over. If the last poll failed, its error is the cause.
             InvalidTokenError: ``token``, ``customer_uuid`` or ``verify_uuid`` is not a UUID. Nothing was sent.
             ConfigurationError: ``timeout``, ``poll`` or ``on_poll`` is wrong. Nothing was sent.
+            NetworkError: A failure that is not transient, such as a wrong certificate.
             APIError: The gateway rejected the request for good: 400, 401, 403, 404 and other statuses below 500.
             InvalidResponseError: The response breaks the contract.
         """
@@ -193,7 +197,7 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
 class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport | Literal["fast"]]):
     """The client for asyncio: arguments, results and errors are those of `WonderClient`.
 
-    ``transport="fast"`` uses aiohttp (extra ``fast``).
+    ``transport="fast"`` uses aiohttp: it needs the extra ``fast`` and does not support SOCKS proxies.
 
     Several event loops may use it, each with its own connections. Close it in the last one: connections of another loop
     are closed by that loop, if it still runs.

@@ -67,13 +67,20 @@ class InvalidTokenError(WonderError, ValueError):
 
 
 class NetworkError(WonderError):
-    """No attempt got a response. Retrying is safe: a check changes nothing at the gateway."""
+    """No attempt got a complete response. Retrying is safe: a check changes nothing at the gateway.
+
+    ``is_transient`` is False if a retry would fail again: a wrong certificate, host name, TLS version or HTTP protocol,
+    or a 4xx of a proxy (except 408 and 429).
+    """
 
     is_transient = True
 
 
 class RequestTimeoutError(NetworkError):
-    """No attempt got a response in time."""
+    """No response in time, or no connection was free before the deadline.
+
+    In the second case the last attempt was not sent, and ``request_id`` is None.
+    """
 
 
 class APIError(WonderError):

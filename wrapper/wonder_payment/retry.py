@@ -48,7 +48,8 @@ def _checked(**bounds: Any) -> Callable[[object, "attrs.Attribute[Any]", object]
 class RetryPolicy:
     """When a failed attempt is retried.
 
-    Network errors, timeouts and the statuses 408, 425, 429 and 500 and above are retried. A check changes nothing at
+    Timeouts, transient network errors and the statuses 408, 425, 429 and 500 and above are retried. A wrong
+    certificate, a response that is not HTTP, or a proxy's 4xx (except 408 and 429) is not. A check changes nothing at
     the gateway, so a retry is safe. The delay before the next attempt is ``backoff_initial`` doubled with each attempt,
     at most ``backoff_max``, minus a random part (the jitter); or the ``Retry-After`` of the response, if that is
     longer. If the delay does not fit into the rest of ``max_elapsed``, the last error is raised at once.
@@ -64,7 +65,8 @@ class RetryPolicy:
         backoff_max: The longest backoff in seconds, before jitter.
         jitter: The share of the backoff that is random, from 0 (none) to 1 ("full jitter": anything from no delay to
             the whole backoff), which keeps many clients from retrying at the same moment.
-        quota: The points that a client may spend on retries, at least the cost of one; None turns the quota off.
+        quota: The points that a client may spend on retries, at least ``quota_per_retry`` and
+            ``quota_per_timeout``; None turns the quota off.
         quota_per_retry: The points that a retry takes. If the retry succeeds, they are given back.
         quota_per_timeout: The same for a retry after a timeout, which has kept a connection busy.
         quota_per_success: The points that a call gives back if it succeeds without a retry.
@@ -85,7 +87,10 @@ class RetryPolicy:
 
     def __attrs_post_init__(self) -> None:
         if self.quota is not None:
-            number("quota", self.quota, minimum=max(self.quota_per_retry, self.quota_per_timeout), whole=True)
+            number("quota", self.quota, minimum=1, whole=True)
+            if self.quota < max(self.quota_per_retry, self.quota_per_timeout):
+                problem = f"quota must be at least quota_per_retry and quota_per_timeout, not {self.quota}."
+                raise ConfigurationError(problem, attempts=0)
 
     @classmethod
     def never(cls) -> Self:
@@ -134,7 +139,8 @@ class RetryQuota:
                 self.spent = max(0, self.spent - points)
 
 
-# One lock for all quotas, held while the process forks: a child never gets it locked by a thread that it does not have.
+# One lock for all quotas, held during a fork: otherwise a child could inherit it locked by a thread that it does not
+# have.
 _lock = threading.Lock()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)

@@ -199,12 +199,13 @@ class WonderAuth(httpx.Auth):
         while signature:
             request.headers.update(signature)
             response = yield request
-            signature = signed_again(signatures, response.status_code, response.headers.get("Date"))
+            signature = next_signature(signatures, response.status_code, response.headers.get("Date"))
 
     def signatures(self, method: str, uri: str, body: bytes) -> Signatures:
-        """Yield the headers that sign a request, and once more if only its time was wrong: for any HTTP library.
+        """Yield the headers that sign a request, for any HTTP library; a second time if only its time was wrong.
 
-        Send the generator the status and the ``Date`` header of each response; it ends when the response is final.
+        Send back a tuple after each response: its status and its ``Date`` header, or None. The generator ends when the
+        response is final. It does not check the origin: send the headers to ``origin`` only.
 
         Args:
             method: The HTTP method.
@@ -235,7 +236,7 @@ class WonderAuth(httpx.Auth):
         }
 
 
-def signed_again(signatures: Signatures, status: int, date: str | None) -> dict[str, str] | None:
+def next_signature(signatures: Signatures, status: int, date: str | None) -> dict[str, str] | None:
     """Return the headers that sign the request again if only its time was wrong; None if the response is final."""
     try:
         return signatures.send((status, date))

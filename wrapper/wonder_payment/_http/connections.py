@@ -96,7 +96,7 @@ class AsyncHttpxConnection:
 
     async def send(self, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float) -> RawResponse:
         """Send a request; see `SyncConnection.send`."""
-        # Half of the time for the connection and half for TLS: httpcore closes neither if it is cancelled.
+        # Half of the time for TCP and half for TLS: if cancelled in either, httpcore leaves the socket open.
         timeout = {"timeout": {"connect": left(deadline) / 2}}
         request = httpx.Request(method, self._origin + uri, headers=headers, content=body, extensions=timeout)
         async with asyncio.timeout(left(deadline)):
@@ -190,7 +190,7 @@ def _watchdog(network_stream: Any, deadline: float) -> threading.Timer | None:
 
     watchdog = threading.Timer(deadline - time.monotonic(), shut_down)
     watchdog.daemon = True
-    with suppress(RuntimeError):  # no thread is left: the timeout of each read has to do
+    with suppress(RuntimeError):  # no thread is left: only the timeout of each read applies
         watchdog.start()
     return watchdog
 

@@ -1,8 +1,8 @@
 """One attempt over HTTP: sign the exact bytes, send them, and read the response, all before a deadline.
 
 The generated client gets an exchange in the place of an httpx client, and calls its ``request`` once. Only what goes
-wrong in the transport becomes a network error; a bug, and an error of the caller's own mock transport, leave as
-themselves.
+wrong in the transport becomes a network error; a bug, and an error of the caller's own mock transport, propagate
+unchanged.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import httpx
 
 from wonder_payment import errors
 from wonder_payment._version import __version__
-from wonder_payment.signing import Signatures, WonderAuth, signed_again
+from wonder_payment.signing import Signatures, WonderAuth, next_signature
 
 from .connections import AsyncConnection, SyncConnection
 from .failures import TRANSPORT_ERRORS, network_error
@@ -81,7 +81,7 @@ class SyncExchange(_Exchange[SyncPool]):
                 self.request_id = signature["X-Request-ID"]
                 sent = _HEADERS | headers | signature
                 response = self._send(connection, method, url, sent, body, deadline)
-                again = signed_again(signatures, response.status_code, response.headers.get("date"))
+                again = next_signature(signatures, response.status_code, response.headers.get("date"))
                 if not again:
                     return checked_response(response, token=self.token)
                 signature = again
@@ -115,7 +115,7 @@ class AsyncExchange(_Exchange[AsyncPool]):
                 self.request_id = signature["X-Request-ID"]
                 sent = _HEADERS | headers | signature
                 response = await self._send(connection, method, url, sent, body, deadline)
-                again = signed_again(signatures, response.status_code, response.headers.get("date"))
+                again = next_signature(signatures, response.status_code, response.headers.get("date"))
                 if not again:
                     return checked_response(response, token=self.token)
                 signature = again
@@ -129,7 +129,8 @@ class AsyncExchange(_Exchange[AsyncPool]):
         try:
             return await connection.send(method, uri, headers, body, deadline)
         except asyncio.CancelledError:
-            # A connector of aiohttp that is closed cancels what waits for a connection; the task itself goes on.
+            # When aiohttp's connector is closed, it cancels the requests that wait for a connection, but not their
+            # tasks.
             task = asyncio.current_task()
             if not self.pool.is_closed or (task and task.cancelling()):
                 raise

@@ -12,24 +12,27 @@ from wonder_payment.errors import NetworkError, RequestTimeoutError
 
 from .response import PROXY_ADVICE
 
-# What a transport raises for what goes wrong outside; anything else is a bug, or the caller's own.
+# What a transport raises if the network or the peer fails. Anything else is a bug, or an error of the caller's code.
 TRANSPORT_ERRORS = (httpx.TransportError, OSError)
 
 # Parsers quote the bytes of the response that they cannot read; they may hold a cardholder's name.
 _QUOTED_BYTES = re.compile(r"(bytearray\()?\bb['\"].*", re.DOTALL)
 
-# The reasons of OpenSSL that come back with every connection; the others are those of a connection that breaks.
-_LASTING_TLS = re.compile(
+# OpenSSL's reasons that every connection would have again; any other reason means that this connection broke.
+_PERMANENT_TLS = re.compile(
     "CERT|CIPHER|HANDSHAKE_FAILURE|HTTP_REQUEST|KEY_TOO_SMALL|LEGACY|NAME|(NO|UNSUPPORTED)_PROTOCOL|UNKNOWN_CA|VERSION"
 )
 
 # How h11 reports that a connection ended too early: no fault of the protocol.
 _ENDED = re.compile("disconnected|closed connection|incomplete", re.IGNORECASE)
 
+_TLS_ADVICE = "Check base_url, the trusted certificates (SSL_CERT_FILE, SSL_CERT_DIR) and this machine's clock."
+_PROTOCOL_ADVICE = "Check base_url, and whether a proxy or a firewall changes the response."
+
 _PROTOCOL_ERRORS = (httpx.ProtocolError, httpx.UnsupportedProtocol)
 
-# The statuses of a proxy that come back with every request.
-_LASTING_PROXY = re.compile(r"4(?!08|29)[0-9]{2}\b")
+# The statuses of a proxy that every request would get again.
+_PERMANENT_PROXY = re.compile(r"4(?!08|29)[0-9]{2}\b")
 
 
 def network_error(error: Exception, *, is_late: bool) -> NetworkError:
@@ -37,23 +40,25 @@ def network_error(error: Exception, *, is_late: bool) -> NetworkError:
 
     Args:
         error: What the transport raised.
-        is_late: Whether the deadline is over. The deadline itself closes the connection.
+        is_late: Whether the deadline has passed: the watchdog may have closed the connection.
     """
     text = proxy_failure(error) or redact(_QUOTED_BYTES.sub("…", str(error))) or type(error).__name__
     tls = _tls_error(error)
-    summary, is_lasting = f"No response from the gateway: {text.rstrip('.')}.", True
+    summary, is_permanent = f"No response from the gateway: {text.rstrip('.')}.", True
     if isinstance(tls, ssl.SSLCertVerificationError) or (
-        tls and _LASTING_TLS.search(getattr(tls, "reason", None) or "")
+        tls and _PERMANENT_TLS.search(getattr(tls, "reason", None) or "")
     ):
         reason = redact(getattr(tls, "verify_message", "")) or text
-        summary = f"No secure connection: {reason.rstrip('.')}. Check base_url, the CA certificates and the clock."
+        summary = f"No secure connection: {reason.rstrip('.')}. {_TLS_ADVICE}"
     elif isinstance(error, _PROTOCOL_ERRORS) and not _ENDED.search(str(error)):
-        summary = f"The response is not valid HTTP: {text.rstrip('.')}. Check base_url, and what changes responses."
-    elif not (isinstance(error, httpx.ProxyError) and _LASTING_PROXY.match(str(error))):
-        summary, is_lasting = f"{summary} Retry later.", False
+        summary = f"The response is not valid HTTP: {text.rstrip('.')}. {_PROTOCOL_ADVICE}"
+    elif isinstance(error, httpx.ProxyError) and _PERMANENT_PROXY.match(str(error)):
+        summary += "" if PROXY_ADVICE in text else " Check that the proxy allows the gateway's host."
+    else:
+        summary, is_permanent = f"{summary} Retry later.", False
     failure = NetworkError(summary)
-    failure.is_transient = not is_lasting
-    if not is_lasting and (is_late or isinstance(error, httpx.TimeoutException | TimeoutError)):
+    failure.is_transient = not is_permanent
+    if not is_permanent and (is_late or isinstance(error, httpx.TimeoutException | TimeoutError)):
         failure = RequestTimeoutError("The gateway did not respond in time. Retry later.")
     # A fresh exception: the frames and the request of the original hold the signed headers.
     kind: Any = type(error) if type(error).__module__ in ("builtins", "httpx", "socket", "ssl") else OSError

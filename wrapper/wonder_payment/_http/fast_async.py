@@ -19,12 +19,13 @@ class AiohttpConnection:
     """A session of aiohttp, which all requests of an event loop share.
 
     Raises:
-        ConfigurationError: aiohttp does not know the kind of proxy.
+        ConfigurationError: The proxy is a SOCKS proxy.
     """
 
     def __init__(self, origin: str, verify: ssl.SSLContext, proxy: httpx.Proxy | None) -> None:
         if proxy and proxy.url.scheme.startswith("socks"):
-            raise ConfigurationError("transport='fast' of AsyncWonderClient cannot use a SOCKS proxy.", attempts=0)
+            problem = "transport='fast' of AsyncWonderClient cannot use a SOCKS proxy."
+            raise ConfigurationError(f"{problem} Omit transport=, or use an http:// proxy.", attempts=0)
         self._origin, self._verify = origin, verify
         self._proxy = str(proxy.url) if proxy else None
         self._proxy_headers = dict[str, str]()
@@ -33,14 +34,14 @@ class AiohttpConnection:
         self._session: aiohttp.ClientSession | None = None
 
     def _open_session(self) -> aiohttp.ClientSession:
-        # The pool limits the connections and the exchange the time; aiohttp would round a timeout above 5 s up.
+        # The pool limits the connections, and send() the time: aiohttp rounds a timeout above 5 s up.
         connector = aiohttp.TCPConnector(ssl=self._verify, limit=0, keepalive_timeout=IDLE_SECONDS)
         return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
-            trust_env=False,  # which would send the passwords of ~/.netrc to the gateway
+            trust_env=False,  # True would send the passwords of ~/.netrc to the gateway
             proxy=self._proxy,
         )
 

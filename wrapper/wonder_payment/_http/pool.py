@@ -28,13 +28,14 @@ class _Pool(Generic[_ConnectionT]):
     """Connections, each with one request in flight at a time.
 
     The time that httpcore's own pool needs for a request grows with its connections and with the requests that wait for
-    one (encode/httpx issue 3215), so that a burst could grow faster than it was handled. It also closes each connection
-    after its request while there are more than 20. A pool with one connection does neither. Idle ones are used again,
-    the most recent first.
+    one (encode/httpx issue 3215). In a burst, requests could arrive faster than that pool handled them. It also closes
+    a connection after its request while there are more than 20. So each connection here has an httpcore pool of its
+    own. Idle connections are reused, the most recent first.
 
     Args:
         connect: Returns a connection.
-        is_shared: Whether it is the same one each time: requests share it, and it is never idle.
+        is_shared: Whether ``connect`` returns the same connection each time: requests share it, and it is not closed
+            when idle.
 
     Attributes:
         in_flight: How many requests are in flight.
@@ -98,10 +99,10 @@ class SyncPool(_Pool[SyncConnection]):
         """Return a connection for one request; wait while all are in use.
 
         Args:
-            until: How long to wait (time.monotonic()).
+            until: When to stop waiting (time.monotonic()).
 
         Raises:
-            RequestTimeoutError: All are in use.
+            RequestTimeoutError: No connection was free by ``until``.
             ConfigurationError: The client is closed.
         """
         if not self._free.acquire(timeout=min(max(until - time.monotonic(), 0), threading.TIMEOUT_MAX)):
@@ -159,7 +160,7 @@ class AsyncPool(_Pool[AsyncConnection]):
         """Wait until no other request is about to begin and the event loop has handled everything else.
 
         Requests that begin at once would sign and write one right after the other, for a millisecond each, and block
-        the loop. (A thread for the signatures costs more than it saves: each signature hands Python's lock over twice.)
+        the loop. (A thread for the signatures costs more than it saves: each signature hands the GIL over twice.)
         """
         await asyncio.sleep(0)  # also lets aiohttp note which of its connections have ended
         async with self._turn:
@@ -195,7 +196,7 @@ class _Pools(Generic[_PlaceT, _PoolT]):
         """Return the pool of this place.
 
         Raises:
-            ConfigurationError: The client is closed, or there is no place for a pool.
+            ConfigurationError: The client is closed, or no asyncio event loop is running.
         """
         if self._is_closed:
             raise ConfigurationError("This client is closed: make a new one.", attempts=0)
@@ -271,13 +272,13 @@ class LoopPools(_Pools[asyncio.AbstractEventLoop, AsyncPool]):
 
 def closed_error() -> ConfigurationError:
     """Return the error of a call whose client is closed before it ends."""
-    return ConfigurationError("This client was closed during the call.")
+    return ConfigurationError("This client was closed during the call. Close it after its last call.")
 
 
 def _queue_error() -> RequestTimeoutError:
     return RequestTimeoutError(
-        "All connections were in use until the time of this call was over. Raise max_connections=, or make fewer calls "
-        "at a time."
+        "No connection was free before the deadline of this call. Increase max_connections=, or make fewer calls at a "
+        "time."
     )
 
 
@@ -290,7 +291,7 @@ def running_loop() -> asyncio.AbstractEventLoop:
     """Return the running event loop.
 
     Raises:
-        ConfigurationError: asyncio runs none.
+        ConfigurationError: No asyncio event loop is running.
     """
     try:
         return asyncio.get_running_loop()

@@ -149,7 +149,7 @@ def _is_success(response: RawResponse) -> bool:
 
 
 def _decompressed(response: RawResponse) -> tuple[bytes, str]:
-    """Return the body, and why it cannot be read; that is empty if it can.
+    """Return the body, and the reason why it cannot be read (empty if it can).
 
     We ask for no compression, but a proxy may compress nevertheless.
     """
@@ -160,7 +160,7 @@ def _decompressed(response: RawResponse) -> tuple[bytes, str]:
     if encoding in ("", "identity"):
         return body, ""
     if encoding not in ("gzip", "x-gzip", "deflate"):
-        return b"", f"its Content-Encoding is {redact(encoding)}, which was not asked for"
+        return b"", f"its Content-Encoding is {redact(encoding)}, and only gzip and deflate can be read"
     # Some servers send deflate without the header of zlib, whose first four bits are always 8.
     is_raw = encoding == "deflate" and body[:1] and body[0] & 15 != 8  # noqa: PLR2004
     decompressor = zlib.decompressobj(-zlib.MAX_WBITS if is_raw else zlib.MAX_WBITS + 32)

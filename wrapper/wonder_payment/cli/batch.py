@@ -45,7 +45,7 @@ _Output = Annotated[
 ]
 _Recheck = Annotated[
     Literal["pending"] | None,
-    typer.Option(help="Check the tokens again that were pending. Needs --output.", metavar="pending"),
+    typer.Option(help="Check pending tokens again. Needs --output.", metavar="pending"),
 ]
 _Concurrency = Annotated[
     int, typer.Option(help="How many tokens to check at a time.", metavar="NUMBER", min=1, max=10_000)

@@ -23,7 +23,7 @@ _Subject: TypeAlias = bytes | tuple[int, str]
 
 
 @attrs.frozen
-class _Old:
+class _Replaceable:
     """A line that a new one may replace.
 
     Attributes:
@@ -36,13 +36,13 @@ class _Old:
 
 
 class Results:
-    """The results that are written, and the keys of the tokens that have one: 16 bytes in memory for each.
+    """Writes the results, and keeps the keys of the tokens that have one: 16 bytes in memory for each.
 
     New lines are appended. At the end, the lines that they replace are removed from the file.
 
     Args:
         path: The file to continue; None: stdout.
-        rechecks_pending: Whether tokens that were pending have no result yet.
+        rechecks_pending: Whether pending tokens are checked again.
 
     Attributes:
         known: The keys of the tokens that are not to be checked.
@@ -56,7 +56,7 @@ class Results:
         self._path = path
         self._rechecks_pending = rechecks_pending
         self.known: set[bytes] = set()
-        self._old: dict[_Subject, _Old] = {}
+        self._replaceable: dict[_Subject, _Replaceable] = {}
         self._replaced: set[int] = set()  # offsets
         self._counts: Counter[str] = Counter()
         self._invalid = self._failed_checks = 0  # in this run
@@ -102,26 +102,36 @@ class Results:
         """Write that a token is not a UUID, unless the file has a line that says so."""
         self._invalid += 1
         text = redact(str(item.reference.token))  # it may be a card number
-        if self._old.pop((item.line, text), None) is None:
-            error = InvalidTokenError(f"Line {item.line} has no UUID.", attempts=0)
+        if self._replaceable.pop((item.line, text), None) is None:
+            problem = f"Line {item.line} does not contain a UUID. Correct it in the source."
+            error = InvalidTokenError(problem, attempts=0)
             self._write((item.line, text), _failure(CheckResult(token_id=text, error=error), line=item.line))
 
     def forget_invalid(self) -> None:
         """Remove the lines about invalid tokens that the source no longer has."""
-        for subject in [subject for subject in self._old if isinstance(subject, tuple)]:
+        for subject in [subject for subject in self._replaceable if isinstance(subject, tuple)]:
             self._replace(subject)
 
     def summary(self, *, is_stopped: bool) -> str:
         """Return how many tokens have which result, and what is left to do."""
-        command = "Run the same command again" if self._path else "Use --output FILE, then run the same command again"
         counts = ", ".join(f"{name} {self._counts[name]:,}" for name in ("verified", "pending", "failed", "errors"))
         if is_stopped:
-            return f"stopped; results so far: {counts}. {command} to continue."
+            advice = (
+                "Run the same command again to continue."
+                if self._path
+                else "Use --output FILE to be able to continue a run."
+            )
+            return f"stopped; results so far: {counts}. {advice}"
         parts = [f"results: {counts}."]
         if self._invalid:
-            parts.append(f"Tokens that are not UUIDs: {self._invalid:,}; their results have the line numbers.")
+            advice = "Correct them in the source; their results have the line numbers."
+            parts.append(f"Lines that are not a UUID: {self._invalid:,}. {advice}")
         if self._failed_checks:
-            parts.append(f"{command} to retry the errors.")
+            parts.append(
+                "Run the same command again to retry the errors."
+                if self._path
+                else "Use --output FILE to be able to retry only the errors."
+            )
         return " ".join(parts)
 
     def _write(self, subject: _Subject, line: dict[str, Any]) -> None:
@@ -138,13 +148,13 @@ class Results:
             outcome = _outcome(line)
             key = key_of(line["token_id"])
             subject = key or (line["error"].get("line", 0), line["token_id"])
-            if subject in self.known and subject not in self._old:
+            if subject in self.known and subject not in self._replaceable:
                 self._replaced.add(offset)  # a second line of a token that is verified or failed
                 return
             self._replace(subject)
             self._counts[outcome] += 1
             if outcome in ("pending", "errors"):
-                self._old[subject] = _Old(offset, outcome)
+                self._replaceable[subject] = _Replaceable(offset, outcome)
             if key and outcome != "errors" and not (outcome == "pending" and self._rechecks_pending):
                 self.known.add(key)
             elif key:
@@ -152,7 +162,7 @@ class Results:
 
     def _replace(self, subject: _Subject) -> None:
         """Remove the earlier line about the same subject, if there is one."""
-        if old := self._old.pop(subject, None):
+        if old := self._replaceable.pop(subject, None):
             self._replaced.add(old.offset)
             self._counts[old.outcome] -= 1
 

@@ -131,7 +131,8 @@ class Tokens:
     def _recognised(self, names: list[str], rows: Iterator[_Row]) -> tuple[str, list[_Row]]:
         """Return the column that has the tokens, and the rows that were read to find it."""
         if any(key_of(name.strip()) for name in names):
-            raise UsageError("The first line of the file has values. Add a line with the names of the columns.")
+            problem = "The first line has a UUID where the name of a column belongs."
+            raise UsageError(f"{problem} Add a line with the names of the columns.")
         named = [name for name in names if _is_token_column(name)]
         if len(named) == 1:
             return named[0], []
@@ -141,7 +142,9 @@ class Tokens:
         possible = [name for name in named if name in with_uuids] or named or with_uuids
         if len(possible) == 1:
             return possible[0], sample
-        found = "Several columns may have the tokens" if possible else "No column has tokens. The columns are"
+        found = (
+            "Several columns may have the tokens" if possible else "No column of tokens was recognised. The columns are"
+        )
         raise UsageError(f"{found}: {_listed(possible or names)}. Choose one with --column.")
 
 

@@ -35,7 +35,9 @@ _Code = Annotated[
 _Format = Annotated[
     Literal["shell", "dotenv", "json"],
     typer.Option(
-        "--format", help="Print the settings as shell commands, as a .env file, or as one line of JSON for programs."
+        "--format",
+        help="Print the settings as shell commands, as a .env file, or as one line of JSON for programs.",
+        metavar="shell|dotenv|json",
     ),
 ]
 

@@ -166,7 +166,7 @@ async def _fields(request: Request, known: Collection[str]) -> dict[str, Any]:
     fields = cast("dict[str, Any]", content)
     for name in fields:
         if name not in known:
-            raise HTTPException(400, f"{name} is unknown; known are: {', '.join(known) or 'no fields'}.")
+            raise HTTPException(400, f"{name} is unknown. Known fields: {', '.join(known) or 'none'}.")
     return fields
 
 

@@ -63,10 +63,10 @@ class Fault:
         validator=must_be("a whole number from 200 to 999", optional(is_whole_number(200, 999))),
     )
     body: str | bytes | None = attrs.field(
-        default=None, validator=must_be("a text", lambda value: isinstance(value, str | bytes | None))
+        default=None, validator=must_be("a string", lambda value: isinstance(value, str | bytes | None))
     )
     headers: dict[str, str] = attrs.field(
-        factory=dict[str, str], validator=must_be("an object of header names and their texts", _is_headers)
+        factory=dict[str, str], validator=must_be("an object of header names and string values", _is_headers)
     )
     delay: float = attrs.field(default=0.0, validator=must_be(_SECONDS, or_infinite(is_number(0))))
     drip: float | None = attrs.field(default=None, validator=must_be(_SECONDS, optional(is_number(0))))

@@ -36,4 +36,4 @@ def _reject_other_sites(request: Request) -> None:
     origin, site = request.headers.get("Origin"), request.headers.get("Sec-Fetch-Site")
     own_origin = f"{request.url.scheme}://{request.url.netloc}"
     if origin not in (None, own_origin) or site not in (None, "same-origin", "none"):
-        raise HTTPException(403, "Only the simulator's own page and programs may do that.")
+        raise HTTPException(403, "Only programs and the simulator's own page may send this request.")

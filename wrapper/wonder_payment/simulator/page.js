@@ -54,7 +54,7 @@ async function copy(button) {
     copied.textContent = "Copied";
     button.classList.add("done");
   } catch {
-    copied.textContent = "The browser did not allow to copy.";
+    copied.textContent = "The browser did not allow copying.";
   }
   setTimeout(() => {
     copied.textContent = "";

@@ -110,7 +110,7 @@ class SimulatorState:
         """Complete 3-D Secure: the token stays in this state.
 
         Raises:
-            ValueError: ``error_code`` or ``error_message`` is not a text.
+            ValueError: ``error_code`` or ``error_message`` is not a string.
         """
         with self.lock:
             settled = attrs.evolve(

@@ -80,12 +80,12 @@ class SimulatedToken:
     after: float | None = attrs.field(
         default=None, validator=must_be("a number of seconds, at least 0", optional(is_number(0)))
     )
-    token_type: str = attrs.field(default=TokenType.CREDIT_CARD, validator=must_be("a text", is_text))
+    token_type: str = attrs.field(default=TokenType.CREDIT_CARD, validator=must_be("a string", is_text))
     card: Mapping[str, str | None] | None = attrs.field(
-        default=SAMPLE_CARD, validator=must_be("an object of texts, or null", optional(is_text_map))
+        default=SAMPLE_CARD, validator=must_be("an object with string values, or null", optional(is_text_map))
     )
-    error_code: str | None = attrs.field(default=None, validator=must_be("a text", optional(is_text)))
-    error_message: str | None = attrs.field(default=None, validator=must_be("a text", optional(is_text)))
+    error_code: str | None = attrs.field(default=None, validator=must_be("a string", optional(is_text)))
+    error_message: str | None = attrs.field(default=None, validator=must_be("a string", optional(is_text)))
     faults: list[Fault] = attrs.field(factory=list)
     polls: int = 0
     created: float = attrs.field(factory=time.monotonic)
