@@ -53,6 +53,9 @@ MUTATED = {
     "_flow": ["tests/test_flow.py", "tests/test_wait.py", "tests/test_throttle.py"],
     "_http/response": ["tests/test_response.py", "tests/test_envelopes.py"],
     "_http/exchange": [f"tests/test_{name}.py" for name in ("exchange", "transport_failures", "pool")],
+    "_http/failures": ["tests/test_transport_failures.py"],
+    "_http/received": ["tests/test_response.py"],
+    "_keys": ["tests/test_keys.py", "tests/test_signing.py"],
 }
 
 nox.options.default_venv_backend = "uv"

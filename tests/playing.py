@@ -14,7 +14,8 @@ from wonder_payment import (
     WonderError,
 )
 from wonder_payment._flow import Attempt, Policy, Steps, drive
-from wonder_payment._http.response import RawResponse, checked_response
+from wonder_payment._http.received import RawResponse
+from wonder_payment._http.response import checked_response
 from wonder_payment.batch import Result
 
 TOKEN = "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"

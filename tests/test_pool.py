@@ -16,7 +16,8 @@ from conftest import Clock, Kind, for_both_clients, key
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from faults.making import GOOD, VERIFIED, environment
 from wonder_payment import AsyncWonderClient, ConfigurationError, RequestTimeoutError, RetryPolicy, StillPendingError
-from wonder_payment._http.pool import AsyncPool, LoopPools, ProcessPools, SyncPool
+from wonder_payment._http.places import LoopPools, ProcessPools
+from wonder_payment._http.pool import AsyncPool, SyncPool
 
 
 def until() -> float:

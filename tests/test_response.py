@@ -23,14 +23,8 @@ from wonder_payment import (
     TokenState,
     TokenType,
 )
-from wonder_payment._http.response import (
-    MAX_BYTES,
-    RawResponse,
-    checked_response,
-    clock_difference,
-    http_date,
-    retry_after,
-)
+from wonder_payment._http.received import MAX_BYTES, RawResponse
+from wonder_payment._http.response import checked_response, clock_difference, http_date, retry_after
 
 HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
 CARD = {

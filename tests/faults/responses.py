@@ -27,7 +27,8 @@ from wonder_payment import (
     TokenType,
     WonderError,
 )
-from wonder_payment._http.response import RawResponse, checked_response
+from wonder_payment._http.received import RawResponse
+from wonder_payment._http.response import checked_response
 from wonder_payment_client.models import CheckPaymentTokenResponse
 
 TOKEN = "1b9d6bcd-bbfd-4b2d-9b5d-ab8dfbbd4bed"

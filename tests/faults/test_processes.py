@@ -33,7 +33,7 @@ from wonder_payment import (
     StillPendingError,
     WonderError,
 )
-from wonder_payment._http import pool
+from wonder_payment._http import places
 from wonder_payment.simulator import Fault, SimulatedGateway, app
 
 THREADS = 32
@@ -325,9 +325,12 @@ def work():
     print(*(result.token.card.last4 for result in [first, *results]))
 """,
     "in a daemon thread": """
-def work():
-    inner = threading.Thread(target=lambda: print(*read()), daemon=True)
+def read_late():
     threading.main_thread().join()
+    print(*read())
+
+def work():
+    inner = threading.Thread(target=read_late, daemon=True)
     inner.start()
     inner.join()
 """,
@@ -407,8 +410,8 @@ def test_a_client_makes_new_connections_after_a_late_gevent_patch(monkeypatch: p
         return native(ssl.PROTOCOL_TLS_CLIENT)
 
     native, patched = ssl.SSLContext, type("SSLContext", (ssl.SSLContext,), {})
-    monkeypatch.setattr(pool, "certificates", certificates)
-    pools = pool.ProcessPools("https://127.0.0.1:9", None, 100)
+    monkeypatch.setattr(places, "certificates", certificates)
+    pools = places.ProcessPools("https://127.0.0.1:9", None, 100)
     before = pools.here()
     monkeypatch.setattr(ssl, "SSLContext", patched)
     after = pools.here()

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 
 import attrs
 
-from ._http.pool import running_loop
+from ._http.places import running_loop
 from ._redact import clear_locals, clears_locals, last_four
 from .errors import ConfigurationError, WonderError
 from .models import PaymentToken, TokenReference

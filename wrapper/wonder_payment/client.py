@@ -12,7 +12,7 @@ from wonder_payment_client.api.payment_tokens import check_payment_token
 from ._base import BaseClient
 from ._flow import Attempt, attempts, check, drive, drive_async
 from ._http.exchange import AsyncExchange, SyncExchange
-from ._http.pool import LoopPools, ProcessPools
+from ._http.places import LoopPools, ProcessPools
 from ._redact import clears_locals
 from .batch import CheckResult, Result, Throttle, as_async, check_result, in_tasks, in_threads
 from .config import check_batch, checked_transport

@@ -179,9 +179,9 @@ class PaymentToken:
         """Return the fields for JSON.
 
         Args:
-            secrets: Whether to include everything. If not, the token and the card number have their last four characters
-                only, texts of the gateway are redacted, and the cardholder's name and ``extra`` are left out: the
-                result is safe to show.
+            secrets: Whether to include everything. If not, the result is safe to show: the token and the card number have
+                their last four characters only, texts of the gateway are redacted, and the cardholder's name and
+                ``extra`` are left out.
         """
         fields = cast("PaymentTokenDict", attrs.asdict(self))
         fields["token_type"], fields["state"] = str(self.token_type), str(self.state)

@@ -11,7 +11,7 @@ from typing import Any, Protocol, cast
 import httpx
 
 from .failures import TRANSPORT_ERRORS
-from .response import MAX_BYTES, RawResponse
+from .received import MAX_BYTES, RawResponse
 
 # How long an idle connection is kept: as in httpx.
 IDLE_SECONDS = 5.0

@@ -21,7 +21,8 @@ from wonder_payment.signing import Signatures, WonderAuth, next_signature
 from .connections import AsyncConnection, SyncConnection
 from .failures import TRANSPORT_ERRORS, network_error
 from .pool import AsyncPool, SyncPool, closed_error
-from .response import CheckedResponse, RawResponse, checked_response
+from .received import RawResponse
+from .response import CheckedResponse, checked_response
 
 _PoolT = TypeVar("_PoolT", SyncPool, AsyncPool)
 

@@ -9,7 +9,7 @@ import httpcore
 import httpx
 
 from .connections import IDLE_SECONDS, TimeLeft, read
-from .response import RawResponse
+from .received import RawResponse
 
 
 class HttpcoreConnection:

@@ -12,7 +12,7 @@ import yarl
 from wonder_payment.errors import ConfigurationError
 
 from .connections import IDLE_SECONDS, left, read_async
-from .response import RawResponse
+from .received import RawResponse
 
 
 class AiohttpConnection:

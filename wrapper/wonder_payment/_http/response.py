@@ -7,7 +7,6 @@ import json
 import math
 import re
 import time
-import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -20,14 +19,13 @@ from wonder_payment import errors
 from wonder_payment._redact import redact
 from wonder_payment.models import CARD_FIELDS
 
+from .received import RawResponse, decompressed
+
 # Seconds. A smaller difference between the clocks is not why a signature was rejected: the gateway allows 30 minutes.
 CLOCK_TOLERANCE = 300.0
 
 # Seconds: time.sleep() fails above some bound of the system.
 _MAX_SECONDS = 1e9
-
-# A response has some 500 bytes. A body larger than this is not read to its end.
-MAX_BYTES = 1024 * 1024
 
 # A response has four objects. Thousands take fifty times the memory of their text, and hundreds of levels are too deep
 # for pickle, copy and repr.
@@ -82,21 +80,6 @@ _CARD: dict[str, type] = dict.fromkeys(CARD_FIELDS, str)
 
 
 @attrs.frozen
-class RawResponse:
-    """What a connection received.
-
-    Attributes:
-        status_code: The HTTP status.
-        headers: The headers, with names in lower case.
-        body: The bytes of the body, as sent; None if there are more than 1 MiB.
-    """
-
-    status_code: int
-    headers: Mapping[str, str]
-    body: bytes | None = attrs.field(repr=False)
-
-
-@attrs.frozen
 class CheckedResponse:
     """A good response, with the four attributes that the generated parser reads of an httpx.Response."""
 
@@ -120,7 +103,7 @@ def checked_response(response: RawResponse, *, token: str) -> CheckedResponse:
         APIError: The status, or the ``code`` in the body, means an error.
         InvalidResponseError: The status is good, but the body breaks the contract.
     """
-    body, unread = _decompressed(response)
+    body, unread = decompressed(response)
     envelope = None if unread else _json_object(body)
     name, code = deciding_code(envelope or {})
     if not _is_success(response):
@@ -146,32 +129,6 @@ def checked_response(response: RawResponse, *, token: str) -> CheckedResponse:
 
 def _is_success(response: RawResponse) -> bool:
     return 200 <= response.status_code < 300  # noqa: PLR2004
-
-
-def _decompressed(response: RawResponse) -> tuple[bytes, str]:
-    """Return the body, and the reason why it cannot be read (empty if it can).
-
-    We ask for no compression, but a proxy may compress nevertheless.
-    """
-    encoding = response.headers.get("content-encoding", "").strip().lower()
-    body, too_large = response.body, "its body is larger than 1 MiB, and was not read to its end"
-    if body is None:
-        return b"", too_large
-    if encoding in ("", "identity"):
-        return body, ""
-    if encoding not in ("gzip", "x-gzip", "deflate"):
-        return b"", f"its Content-Encoding is {redact(encoding)}, and only gzip and deflate can be read"
-    # Some servers send deflate without the header of zlib, whose first four bits are always 8.
-    is_raw = encoding == "deflate" and body[:1] and body[0] & 15 != 8  # noqa: PLR2004
-    decompressor = zlib.decompressobj(-zlib.MAX_WBITS if is_raw else zlib.MAX_WBITS + 32)
-    try:
-        content = decompressor.decompress(body, MAX_BYTES + 1)
-    except zlib.error:
-        content = b""
-    if len(content) > MAX_BYTES:
-        return b"", too_large
-    is_whole = decompressor.eof and not decompressor.unused_data
-    return content, "" if is_whole else f"its body is not one whole {encoding} stream"
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:

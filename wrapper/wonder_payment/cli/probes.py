@@ -11,7 +11,8 @@ import httpx
 
 from wonder_payment import PaymentToken, RetryPolicy, TokenReference, WonderClient, WonderError
 from wonder_payment._http.failures import proxy_failure
-from wonder_payment._http.response import MAX_BYTES, deciding_code, is_good_code
+from wonder_payment._http.received import MAX_BYTES
+from wonder_payment._http.response import deciding_code, is_good_code
 from wonder_payment._redact import last_four, redact
 from wonder_payment.signing import WonderAuth
 
