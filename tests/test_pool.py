@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 import ssl
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -207,6 +208,55 @@ def test_a_sync_call_whose_time_ends_in_the_queue_says_so() -> None:
     assert caught.value.args == (QUEUE,)
     pool.release(connection)
     assert pool.acquire(time.monotonic()) is connection
+
+
+def test_threads_get_a_connection_in_the_order_in_which_they_asked() -> None:
+    pool, served, threads = SyncPool(SyncConnection, 1), list[int](), list[threading.Thread]()
+
+    def use(number: int) -> None:
+        connection = pool.acquire(until())
+        served.append(number)
+        pool.release(connection)
+
+    connection = pool.acquire(until())
+    for number in range(4):
+        threads.append(threading.Thread(target=use, args=(number,), daemon=True))
+        threads[-1].start()
+        while len(pool._free._waiting) <= number:  # noqa: SLF001
+            time.sleep(0)
+    pool.release(connection)
+    pool.release(pool.acquire(until()))  # this thread asks again, and waits for the others
+    assert served == [0, 1, 2, 3]
+    for thread in threads:
+        thread.join()
+
+
+def test_a_thread_that_is_interrupted_in_the_queue_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wait(_event: threading.Event, _timeout: float) -> bool:
+        raise KeyboardInterrupt
+
+    pool = SyncPool(SyncConnection, 1)
+    connection = pool.acquire(until())
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Event, "wait", wait)
+        with pytest.raises(KeyboardInterrupt):
+            pool.acquire(until())
+    pool.release(connection)
+    assert pool.acquire(time.monotonic()) is connection
+
+
+def test_the_time_of_an_async_call_also_bounds_its_turn() -> None:
+    async def main() -> None:
+        pool = AsyncPool(Connection, 2)
+        await pool._turn.acquire()  # noqa: SLF001
+        with pytest.raises(RequestTimeoutError) as caught:
+            await pool.acquire(time.monotonic() + 0.01)
+        assert caught.value.args == (QUEUE,)
+        pool._turn.release()  # noqa: SLF001
+        for _ in range(2):
+            await pool.acquire(until())
+
+    asyncio.run(main())
 
 
 def test_a_connection_that_cannot_be_made_gives_its_place_back() -> None:

@@ -334,8 +334,8 @@ def test_a_good_status_that_breaks_the_contract_is_an_invalid_response(case: tup
     error = outcome_of(content, status)
     assert isinstance(error, InvalidResponseError)
     # The field is named and its value is not quoted.
-    size = len(content or b"")
-    assert error.args == (f"The response (HTTP {status}, {size} bytes) breaks the contract: {problem}.",)
+    size = "" if content is None else f", {len(content)} bytes"
+    assert error.args == (f"The response (HTTP {status}{size}) breaks the contract: {problem}.",)
     assert not error.is_transient
 
 

@@ -1,6 +1,7 @@
 """What the caller gets for a failure of the transport, and for any other error while a request is in flight."""
 
 import asyncio
+import re
 import socket
 import ssl
 import traceback
@@ -9,7 +10,8 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import TOKEN, Kind, for_both_clients
+from conftest import TOKEN, TRANSPORTS, Kind, caller_of, for_both_clients
+from faults.making import a_server, responding_once
 from transports import BODY, Handler, Pieces, always, breaking, caller, failing
 from wonder_payment import (
     AsyncWonderClient,
@@ -20,7 +22,9 @@ from wonder_payment import (
     WonderClient,
     WonderError,
 )
+from wonder_payment._http import fast
 from wonder_payment._http.failures import network_error
+from wonder_payment.simulator import SimulatedGateway
 
 
 def subclasses(kind: type[httpx.TransportError]) -> Iterator[type[httpx.TransportError]]:
@@ -156,6 +160,7 @@ PERMANENT = {
     "malformed": httpx.RemoteProtocolError("illegal status line"),
     "our own": httpx.LocalProtocolError("Illegal header value"),
     "scheme": httpx.UnsupportedProtocol("no"),
+    "SOCKS password": httpx.ProxyError("Invalid username/password"),
     **{f"proxy {status}": httpx.ProxyError(f"{status} No") for status in (400, 401, 403, 404, 407, 499)},
 }
 TRANSIENT = {
@@ -263,3 +268,47 @@ def test_a_client_that_is_closed_before_a_retry_sends_nothing_more(kind: Kind) -
     with pytest.raises(ConfigurationError, match="This client was closed") as caught:
         asyncio.run(client.check_token(TOKEN)) if kind is AsyncWonderClient else client.check_token(TOKEN)
     assert (len(requests), caught.value.attempts) == (1, 1)
+
+
+# What the fast transports raise
+
+HALF = b"HTTP/1.1 200 OK\r\nX-Cardholder: SAM SAMPLE\r\nSet-Cookie: secret\r\n"
+
+
+@pytest.mark.parametrize("name", TRANSPORTS)
+@pytest.mark.parametrize("head", [HALF, HALF + b"SAM SAMPLE\r\n\r\n"], ids=["cut off", "malformed"])
+def test_an_error_within_the_headers_quotes_none_of_them(gateway: SimulatedGateway, name: str, head: bytes) -> None:
+    with a_server(responding_once(head), None) as port, pytest.raises(NetworkError) as caught:
+        caller_of(name, gateway).check(base_url=f"http://127.0.0.1:{port}")
+    error = caught.value
+    assert not re.search("SAM|secret", f"{error!r} {error} {error.__cause__!r}")
+    assert error.is_transient is (head == HALF)
+
+
+class SocksError(Exception):
+    """An error of the library for SOCKS proxies, which httpcore lets through."""
+
+    __module__ = "socksio.exceptions"
+
+
+@for_both_clients
+def test_an_error_of_a_socks_proxy_is_a_network_error(kind: Kind) -> None:
+    with pytest.raises(NetworkError, match="Malformed reply") as caught:
+        caller(kind, failing(SocksError("Malformed reply"))).check()
+    assert caught.value.is_transient
+
+
+@pytest.mark.parametrize("place", ["joined", "read"])
+def test_ctrl_c_while_a_response_arrives_leaves_a_fast_client_usable(
+    gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def interrupt(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    token = gateway.add_token()
+    with gateway.client(transport="fast", retry=RetryPolicy.never()) as client:
+        with monkeypatch.context() as patched:
+            patched.setattr(fast, place, interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                client.check_token(token)
+        assert client.check_token(token).is_pending

@@ -52,6 +52,7 @@ class BaseClient(Generic[TransportT]):
         self._language = config.checked_language(language)
         self._policy = Policy(retry, timeout, on_retry, on_attempt)
         self._auth = WonderAuth(self._app_id, loaded_key(private_key, passphrase), origin=self._origin)
+        self._max_connections = max_connections
         self._open(transport, max_connections)
 
     def _open(self, transport: TransportT | None, max_connections: int) -> None:

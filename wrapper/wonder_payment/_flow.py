@@ -126,7 +126,7 @@ def attempts(
         seconds = time.monotonic() - began
         report_attempt(result, number, seconds, policy.on_attempt)
         is_limited = throttle is not None and _is_rate_limit(result)
-        if throttle and not is_limited:
+        if throttle and is_sent and not is_limited:
             throttle.resume(is_up=isinstance(result, PaymentToken) or not result.is_transient)
         if isinstance(result, PaymentToken):
             policy.quota.give_back(refund)

@@ -146,7 +146,7 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
         Args:
             tokens: The payment tokens' UUIDs, or `TokenReference` objects with the UUID of each token's customer; taken
                 one by one, in the thread that iterates.
-            concurrency: How many to check at a time, from 1 to 10,000.
+            concurrency: How many to check at a time, from 1 to 10,000; at most ``max_connections`` of the client.
 
         Raises:
             ConfigurationError: ``concurrency`` is wrong, ``tokens`` is one token, or the client is closed.
@@ -163,7 +163,7 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
             outcome = drive(attempts(self._policy, throttle=throttle), attempt, throttle.sleep)
             return check_result(token, outcome.result)
 
-        return in_threads(iter(tokens), check_one, concurrency, throttle)
+        return in_threads(iter(tokens), check_one, min(concurrency, self._max_connections), throttle)
 
     def _attempts(self, reference: TokenReference) -> Callable[[Attempt], Result]:
         """Check the arguments of a call, and return the function that makes one attempt of it."""
@@ -249,7 +249,7 @@ class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport | Literal["fast"]]):
 
         # An iterator shows none of its tokens in a crash report.
         source = aiter(tokens) if isinstance(tokens, AsyncIterable) else as_async(iter(tokens))
-        return in_tasks(source, check_one, concurrency)
+        return in_tasks(source, check_one, min(concurrency, self._max_connections))
 
     def _attempts(self, reference: TokenReference) -> Callable[[Attempt], Awaitable[Result]]:
         uuid, arguments = self._request(reference)

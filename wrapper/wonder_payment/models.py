@@ -179,8 +179,8 @@ class PaymentToken:
         """Return the fields for JSON.
 
         Args:
-            secrets: Whether to include everything. If not, the result is safe to show: the token and the card number have
-                their last four characters only, texts of the gateway are redacted, and the cardholder's name and
+            secrets: Whether to include everything. If not, the result is safe to show: the token and the card number
+                have their last four characters only, texts of the gateway are redacted, and the cardholder's name and
                 ``extra`` are left out.
         """
         fields = cast("PaymentTokenDict", attrs.asdict(self))

@@ -60,7 +60,9 @@ class _Exchange(Generic[_PoolT]):
         if isinstance(error, RuntimeError) and "shutdown" in str(error):
             return errors.ConfigurationError("Python is shutting down: it can no longer look up the gateway's host.")
         is_closed = self.pool.is_closed
-        if not isinstance(error, (*TRANSPORT_ERRORS, RuntimeError) if is_closed else TRANSPORT_ERRORS):
+        kinds = (*TRANSPORT_ERRORS, RuntimeError) if is_closed else TRANSPORT_ERRORS
+        # httpcore lets the errors of a SOCKS proxy through.
+        if not isinstance(error, kinds) and not type(error).__module__.startswith("socksio."):
             return None
         return closed_error() if is_closed else network_error(error, is_late=time.monotonic() >= deadline)
 

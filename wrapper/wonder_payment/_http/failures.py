@@ -31,8 +31,8 @@ _PROTOCOL_ADVICE = "Check base_url, and whether a proxy or a firewall changes th
 
 _PROTOCOL_ERRORS = (httpx.ProtocolError, httpx.UnsupportedProtocol)
 
-# The statuses of a proxy that every request would get again.
-_PERMANENT_PROXY = re.compile(r"4(?!08|29)[0-9]{2}\b")
+# What a proxy says that every request would get again.
+_PERMANENT_PROXY = re.compile(r"4(?!08|29)[0-9]{2}\b|Invalid username/password")
 
 
 def network_error(error: Exception, *, is_late: bool) -> NetworkError:

@@ -9,7 +9,7 @@ import httpcore
 import httpx
 
 from .connections import IDLE_SECONDS, TimeLeft, read
-from .received import RawResponse
+from .received import RawResponse, joined
 
 
 class HttpcoreConnection:
@@ -34,9 +34,9 @@ class HttpcoreConnection:
         lines = [("Host", self._netloc), ("Content-Length", str(len(body))), *headers.items()]
         timeout = {"timeout": TimeLeft(deadline, self._host)}
         request = httpcore.Request(method.upper(), url, headers=lines, content=body, extensions=timeout)
-        with _httpx_errors():
+        with self._httpx_errors():
             response: Any = self._pool.handle_request(request)
-            received = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+            received = joined((name.decode("latin-1"), value.decode("latin-1")) for name, value in response.headers)
             try:
                 content = read(response.iter_stream(), received, response.extensions["network_stream"], deadline)
             finally:
@@ -47,11 +47,16 @@ class HttpcoreConnection:
         """Close the connection."""
         self._pool.close()
 
-
-@contextmanager
-def _httpx_errors() -> Generator[None]:
-    try:
-        yield
-    except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpcore.ProxyError) as error:
-        # httpx has a class of the same name for each.
-        raise cast("type[httpx.TransportError]", getattr(httpx, type(error).__name__))(str(error)) from error
+    @contextmanager
+    def _httpx_errors(self) -> Generator[None]:
+        try:
+            yield
+        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpcore.ProxyError) as error:
+            # httpx has a class of the same name for each.
+            raise cast("type[httpx.TransportError]", getattr(httpx, type(error).__name__))(str(error)) from error
+        except Exception:
+            raise
+        except BaseException:
+            # Ctrl-C may come when httpcore has returned the response and nothing closes it yet.
+            self._pool.close()
+            raise

@@ -12,7 +12,10 @@ import yarl
 from wonder_payment.errors import ConfigurationError
 
 from .connections import IDLE_SECONDS, left, read_async
-from .received import RawResponse
+from .received import RawResponse, joined
+
+# Bytes of one header: as in httpcore.
+_MAX_HEADER = 64 * 1024
 
 
 class AiohttpConnection:
@@ -41,6 +44,8 @@ class AiohttpConnection:
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
+            max_line_size=_MAX_HEADER,
+            max_field_size=_MAX_HEADER,
             trust_env=False,  # True would send the passwords of ~/.netrc to the gateway
             proxy=self._proxy,
         )
@@ -56,7 +61,7 @@ class AiohttpConnection:
                     method, url, headers=headers, data=body, allow_redirects=False, proxy_headers=self._proxy_headers
                 ) as response,
             ):
-                received = {name.lower(): value for name, value in response.headers.items()}
+                received = joined(response.headers.items())
                 try:
                     content = await read_async(response.content.iter_any(), received, deadline)
                 finally:
@@ -66,7 +71,10 @@ class AiohttpConnection:
         except aiohttp.ClientHttpProxyError as error:
             raise httpx.ProxyError(f"{error.status} {error.message}") from error
         except aiohttp.ClientResponseError as error:
-            raise httpx.RemoteProtocolError(error.message) from error
+            # Its text, and that of a ServerDisconnectedError, may quote headers.
+            raise httpx.RemoteProtocolError(type(error.__cause__ or error).__name__) from error
+        except aiohttp.ServerDisconnectedError as error:
+            raise httpx.ReadError("Server disconnected") from error
         except aiohttp.ClientError as error:
             # Some are SSLErrors themselves, without the reason that their cause has.
             raise httpx.NetworkError(str(error)) from error.__cause__ or error

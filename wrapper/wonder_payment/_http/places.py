@@ -5,6 +5,7 @@ import os
 import ssl
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from typing import Any, Generic, TypeVar
 
@@ -154,11 +155,14 @@ def _close_own(pools: dict[tuple[int, type], SyncPool]) -> None:
 
 
 def _close_soon(pools: dict[asyncio.AbstractEventLoop, AsyncPool]) -> None:
+    here = None
+    with suppress(RuntimeError):
+        here = asyncio.get_running_loop()
     for loop, pool in list(pools.items()):
+        if loop is here or not loop.is_running():
+            pool.drop()  # at once: the loop that runs here may be about to end
         if loop.is_running():
             asyncio.run_coroutine_threadsafe(pool.aclose(), loop)
-        else:
-            pool.drop()
 
 
 def _aiohttp_connection(origin: str, verify: ssl.SSLContext, proxy: httpx.Proxy | None) -> AsyncConnection:

@@ -78,12 +78,55 @@ class _Pool(Generic[_ConnectionT]):
         return connections
 
 
+class _Slots:
+    """A semaphore that serves threads in their order.
+
+    With threading.Semaphore, a thread that asks again right after it released a slot gets it, and the others starve.
+    """
+
+    def __init__(self, free: int) -> None:
+        self._free = free
+        self._lock = threading.Lock()
+        self._waiting = deque[threading.Event]()
+
+    def acquire(self, timeout: float) -> bool:
+        """Return whether there was a slot within ``timeout`` seconds."""
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return True
+            turn = threading.Event()
+            self._waiting.append(turn)
+        try:
+            turn.wait(min(timeout, threading.TIMEOUT_MAX))
+        except BaseException:
+            if not self._withdraw(turn):
+                self.release()
+            raise
+        return not self._withdraw(turn)
+
+    def _withdraw(self, turn: threading.Event) -> bool:
+        """Stop waiting; return False if the turn has come."""
+        with self._lock:
+            if not turn.is_set():
+                self._waiting.remove(turn)
+            return not turn.is_set()
+
+    def release(self) -> None:
+        """Give the slot to the thread that has waited longest."""
+        with self._lock:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._free += 1
+
+
 class SyncPool(_Pool[SyncConnection]):
     """The connections of one process."""
 
     def __init__(self, connect: Callable[[], SyncConnection], max_connections: int, *, is_shared: bool = False) -> None:
         super().__init__(connect, is_shared=is_shared)
-        self._free = threading.Semaphore(max_connections)
+        self._free = _Slots(max_connections)
 
     def acquire(self, until: float) -> SyncConnection:
         """Return a connection for one request; wait while all are in use.
@@ -95,7 +138,7 @@ class SyncPool(_Pool[SyncConnection]):
             RequestTimeoutError: No connection was free by ``until``.
             ConfigurationError: The client is closed.
         """
-        if not self._free.acquire(timeout=min(max(until - time.monotonic(), 0), threading.TIMEOUT_MAX)):
+        if not self._free.acquire(max(until - time.monotonic(), 0)):
             raise _queue_error()
         try:
             for expired in self._take_expired():
@@ -127,18 +170,19 @@ class AsyncPool(_Pool[AsyncConnection]):
 
     async def acquire(self, until: float) -> AsyncConnection:
         """Return a connection for one request; see `SyncPool.acquire`."""
+        has_slot = False
         try:
             async with asyncio.timeout(until - time.monotonic()):
-                await self._free.acquire()
-        except TimeoutError:
-            raise _queue_error() from None
-        try:
-            await self._take_turn()
+                has_slot = await self._free.acquire()
+                await self._take_turn()
             for expired in self._take_expired():
                 await expired.aclose()
             return self._take()
-        except BaseException:
-            self._free.release()
+        except BaseException as error:
+            if has_slot:
+                self._free.release()
+            if isinstance(error, TimeoutError):
+                raise _queue_error() from None
             raise
 
     def release(self, connection: AsyncConnection) -> None:
@@ -163,7 +207,8 @@ class AsyncPool(_Pool[AsyncConnection]):
 
     def drop(self) -> None:
         """Close all connections from outside their event loop, as far as that is possible."""
-        for connection in self._take_all():
+        self.is_closed = True
+        for connection in list(self._connections):
             connection.drop()
 
 

@@ -1,7 +1,7 @@
 """What a connection received, and its body without compression. No I/O."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import attrs
 
@@ -9,6 +9,15 @@ from wonder_payment._redact import redact
 
 # A response has some 500 bytes. A body larger than this is not read to its end.
 MAX_BYTES = 1024 * 1024
+
+
+def joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return headers with names in lower case, and the values of each name joined by commas."""
+    received = dict[str, str]()
+    for name, value in headers:
+        key = name.lower()
+        received[key] = f"{received[key]}, {value}" if key in received else value
+    return received
 
 
 @attrs.frozen

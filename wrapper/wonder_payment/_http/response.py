@@ -123,7 +123,8 @@ def checked_response(response: RawResponse, *, token: str) -> CheckedResponse:
         problem = wrong
     else:
         return CheckedResponse(envelope)
-    subject = f"The response (HTTP {response.status_code}, {len(body)} bytes)"
+    size = "" if unread else f", {len(body)} bytes"
+    subject = f"The response (HTTP {response.status_code}{size})"
     raise errors.InvalidResponseError(f"{subject} breaks the contract: {problem}.")
 
 
