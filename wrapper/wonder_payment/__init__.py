@@ -1,5 +1,6 @@
 """Check a customer's payment token at the Wonder payment gateway."""
 
+from ._keys import Signer
 from ._report import AttemptEvent
 from ._version import __version__
 from .batch import CheckResult
@@ -18,6 +19,7 @@ from .errors import (
     RateLimitError,
     RequestTimeoutError,
     ServerError,
+    SigningError,
     StillPendingError,
     WonderError,
 )
@@ -45,6 +47,8 @@ __all__ = [
     "RequestTimeoutError",
     "RetryPolicy",
     "ServerError",
+    "Signer",
+    "SigningError",
     "StillPendingError",
     "TokenChecker",
     "TokenReference",

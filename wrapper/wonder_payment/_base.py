@@ -11,7 +11,7 @@ from wonder_payment_client.models import CheckPaymentTokenRequest, Language, Pay
 
 from . import config
 from ._flow import OnPoll, Policy, Steps, wait
-from ._keys import loaded_key
+from ._keys import Signer, key_or_signer, loaded_key
 from ._redact import clears_locals
 from ._report import AttemptEvent
 from ._variables import key_variable, settings_from
@@ -30,7 +30,7 @@ class BaseClient(Generic[TransportT]):
     def __init__(
         self,
         app_id: str,
-        private_key: str | bytes | Path | RSAPrivateKey,
+        private_key: str | bytes | Path | RSAPrivateKey | Signer,
         *,
         environment: config.Environment | str | None = None,
         base_url: str | None = None,
@@ -51,7 +51,7 @@ class BaseClient(Generic[TransportT]):
         self._origin = config.resolved_origin(environment, base_url)
         self._language = config.checked_language(language)
         self._policy = Policy(retry, timeout, on_retry, on_attempt)
-        self._auth = WonderAuth(self._app_id, loaded_key(private_key, passphrase), origin=self._origin)
+        self._auth = WonderAuth(self._app_id, key_or_signer(private_key, passphrase), origin=self._origin)
         self._max_connections = max_connections
         self._open(transport, max_connections)
 

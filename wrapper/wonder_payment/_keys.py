@@ -7,7 +7,7 @@ cryptography library leaves this module, because its text may quote the key.
 import base64
 import re
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast, runtime_checkable
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -45,6 +45,28 @@ _OTHER_TEXTS = {
     "-----BEGIN ": "cannot be read: it is damaged, or its end is missing",
 }
 _OTHER_DER = {_SEQUENCE + rb"\x02\x01\x03": _PKCS12, _SEQUENCE * 2 + rb"\xa0\x03\x02\x01": _CERTIFICATE}
+
+
+@runtime_checkable
+class Signer(Protocol):
+    """A private key that never leaves its module, such as an HSM or a cloud's key service."""
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the signature of a message: RSASSA-PKCS1-v1_5 with SHA-256. Threads call it at the same time."""
+        ...
+
+
+def key_or_signer(key: object, passphrase: object = None) -> RSAPrivateKey | Signer:
+    """Return a signer as it is, and any other key loaded.
+
+    Raises:
+        ConfigurationError: It is neither.
+    """
+    # The keys of other algorithms have a sign(), too.
+    is_signer = isinstance(key, Signer) and not isinstance(key, RSAPrivateKey | type)
+    if is_signer and not type(key).__module__.startswith("cryptography."):
+        return cast("Signer", key)
+    return loaded_key(key, passphrase)
 
 
 class _Problem(Exception):  # noqa: N818 (it never leaves this module)

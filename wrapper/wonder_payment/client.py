@@ -47,7 +47,8 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
 
     Args:
         app_id: The app id that the vendor gave you for your public key.
-        private_key: Your RSA private key: text or bytes (PEM, DER), a `pathlib.Path` of its file, or the key object.
+        private_key: Your RSA private key: text or bytes (PEM, DER), a `pathlib.Path` of its file, or the key object;
+            or a `Signer`, whose key never leaves its module. A signer is called in a thread, within the attempt's time.
         environment: ``"sandbox"`` or ``"production"``. There is no default; leave it out only if you pass ``base_url``.
         base_url: Scheme, host and optional port to use instead; https, or http on a loopback host.
         passphrase: The passphrase of an encrypted PEM.
@@ -86,6 +87,7 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
 
         Raises:
             InvalidTokenError: ``token``, ``customer_uuid`` or ``verify_uuid`` is not a UUID. Nothing was sent.
+            SigningError: The signer failed.
             NetworkError: No attempt got a complete response; `RequestTimeoutError` if not in time.
             APIError: The gateway returned an error; its subclasses say which.
             InvalidResponseError: The response breaks the contract.

@@ -5,12 +5,10 @@ import re
 from collections.abc import Callable
 from enum import StrEnum
 from inspect import iscoroutinefunction
-from pathlib import Path
 from typing import Any, TypedDict, cast
 from uuid import UUID
 
 import httpx
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from ._redact import redact
 from .errors import ConfigurationError, InvalidTokenError, WonderError
@@ -55,7 +53,7 @@ class Settings(TypedDict, total=False):
     """The keyword arguments of `from_env`: those of the clients, each in place of its variable."""
 
     app_id: str
-    private_key: str | bytes | Path | RSAPrivateKey
+    private_key: Any
     environment: Environment | str | None
     base_url: str | None
     passphrase: str | bytes | None

@@ -66,6 +66,13 @@ class InvalidTokenError(WonderError, ValueError):
     """The token, ``customer_uuid`` or ``verify_uuid`` is not a UUID; nothing was sent."""
 
 
+class SigningError(WonderError):
+    """The signer failed, and the request was not sent. The signer's own error is the cause.
+
+    It is not retried: some modules lock themselves after a few failures.
+    """
+
+
 class NetworkError(WonderError):
     """No attempt got a complete response. Retrying is safe: a check changes nothing at the gateway.
 

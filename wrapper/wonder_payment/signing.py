@@ -29,12 +29,12 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from ._http.response import CLOCK_TOLERANCE, clock_difference
-from ._keys import loaded_key
+from ._keys import Signer, key_or_signer, loaded_key
 from ._redact import clears_locals
 from .config import checked_app_id, checked_origin, origin_of
-from .errors import ConfigurationError, InvalidSignatureError
+from .errors import ConfigurationError, InvalidSignatureError, SigningError
 
-__all__ = ["SCHEME", "WonderAuth", "load_private_key", "sign", "string_to_sign", "verify", "verify_request"]
+__all__ = ["SCHEME", "Signer", "WonderAuth", "load_private_key", "sign", "string_to_sign", "verify", "verify_request"]
 
 SCHEME = "Wonder-RSA-SHA256"
 """The name of the scheme: the last part of a credential."""
@@ -171,7 +171,7 @@ class WonderAuth(httpx.Auth):
 
     Args:
         app_id: The app id that the vendor gave you for your public key.
-        private_key: What `load_private_key` takes, not encrypted.
+        private_key: What `load_private_key` takes, not encrypted; or a `Signer`.
         origin: The only scheme, host and port to sign for, such as ``https://gateway.wonder.today``.
 
     Raises:
@@ -182,10 +182,10 @@ class WonderAuth(httpx.Auth):
 
     @clears_locals
     def __init__(
-        self, app_id: str, private_key: str | bytes | Path | RSAPrivateKey, *, origin: str | httpx.URL
+        self, app_id: str, private_key: str | bytes | Path | RSAPrivateKey | Signer, *, origin: str | httpx.URL
     ) -> None:
         self._app_id = checked_app_id(app_id)
-        self._private_key = loaded_key(private_key)
+        self._private_key = key_or_signer(private_key)
         self._origin = checked_origin(str(origin), "origin=")
         # Seconds by which the gateway's clock is ahead of ours. A float is set at once, so it needs no lock.
         self._clock_offset = 0.0
@@ -224,6 +224,22 @@ class WonderAuth(httpx.Auth):
                 if status not in _REJECTED:
                     self._clock_offset = offset
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether a signer signs, which may take long."""
+        return not isinstance(self._private_key, RSAPrivateKey)
+
+    def _sign(self, text: str) -> str:
+        if isinstance(self._private_key, RSAPrivateKey):
+            return sign(self._private_key, text)
+        try:
+            signature = self._private_key.sign(text.encode())
+        except Exception as error:
+            raise SigningError(f"The signer failed with {type(error).__name__}; the request was not sent.") from error
+        if not isinstance(signature, bytes):
+            raise SigningError(f"The signer must return bytes, not {type(signature).__name__}.")
+        return base64.b64encode(signature).decode()
+
     def _signature(self, signed_time: float, method: str, uri: str, body: bytes) -> dict[str, str]:
         credential = f"{self._app_id}/{time.strftime(_TIME_FORMAT, time.gmtime(signed_time))}/{SCHEME}"
         random = secrets.token_bytes(24)  # one read of the system's secure source for both
@@ -231,7 +247,7 @@ class WonderAuth(httpx.Auth):
         return {
             "Credential": credential,
             "Nonce": nonce,
-            "Signature": sign(self._private_key, string_to_sign(credential, nonce, method, uri, body)),
+            "Signature": self._sign(string_to_sign(credential, nonce, method, uri, body)),
             "X-Request-ID": str(uuid.UUID(bytes=random[8:], version=4)),
         }
 

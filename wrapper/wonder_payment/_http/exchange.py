@@ -8,7 +8,12 @@ unchanged.
 import asyncio
 import json as json_format
 import platform
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextvars import copy_context
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import attrs
@@ -18,16 +23,20 @@ from wonder_payment import errors
 from wonder_payment._version import __version__
 from wonder_payment.signing import Signatures, WonderAuth, next_signature
 
-from .connections import AsyncConnection, SyncConnection
+from .connections import AsyncConnection, SyncConnection, left
 from .failures import TRANSPORT_ERRORS, network_error
 from .pool import AsyncPool, SyncPool, closed_error
 from .received import RawResponse
 from .response import CheckedResponse, checked_response
 
+_T = TypeVar("_T")
 _PoolT = TypeVar("_PoolT", SyncPool, AsyncPool)
 
+_JSON = json_format.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _USER_AGENT = f"wonder-payment/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": _USER_AGENT}
+
+_SLOW_SIGNER = "The signer did not sign in time; the request was not sent."
 
 
 @attrs.define(eq=False)
@@ -52,7 +61,7 @@ class _Exchange(Generic[_PoolT]):
 
     def _begin(self, method: str, uri: str, json: Any) -> tuple[float, bytes, Signatures]:
         """Return the attempt's deadline, the exact bytes to send, and what signs them."""
-        body = json_format.dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
+        body = _JSON.encode(json).encode()
         return min(time.monotonic() + self.timeout, self.until), body, self.auth.signatures(method, uri, body)
 
     def _failure(self, error: Exception, deadline: float) -> errors.WonderError | None:
@@ -79,17 +88,27 @@ class SyncExchange(_Exchange[SyncPool]):
         connection = self.pool.acquire(self.until)
         try:
             deadline, body, signatures = self._begin(method, url, json)
-            signature = next(signatures)
+            signature = self._sign(partial(next, signatures), deadline)
             while True:
                 self.request_id = signature["X-Request-ID"]
                 sent = _HEADERS | headers | signature
                 response = self._send(connection, method, url, sent, body, deadline)
-                again = next_signature(signatures, response.status_code, response.headers.get("date"))
+                step = partial(next_signature, signatures, response.status_code, response.headers.get("date"))
+                again = self._sign(step, deadline)
                 if not again:
                     return checked_response(response, token=self.token)
                 signature = again
         finally:
             self.pool.release(connection)
+
+    def _sign(self, step: Callable[[], _T], deadline: float) -> _T:
+        """Carry out a step that signs: in a thread, and until the deadline, if a signer does it."""
+        if not self.auth.is_remote:
+            return step()
+        try:
+            return _in_thread(step).result(left(deadline))
+        except TimeoutError:
+            raise errors.SigningError(_SLOW_SIGNER) from None
 
     def _send(
         self, connection: SyncConnection, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float
@@ -113,17 +132,28 @@ class AsyncExchange(_Exchange[AsyncPool]):
         connection = await self.pool.acquire(self.until)
         try:
             deadline, body, signatures = self._begin(method, url, json)
-            signature = next(signatures)
+            signature = await self._sign(partial(next, signatures), deadline)
             while True:
                 self.request_id = signature["X-Request-ID"]
                 sent = _HEADERS | headers | signature
                 response = await self._send(connection, method, url, sent, body, deadline)
-                again = next_signature(signatures, response.status_code, response.headers.get("date"))
+                step = partial(next_signature, signatures, response.status_code, response.headers.get("date"))
+                again = await self._sign(step, deadline)
                 if not again:
                     return checked_response(response, token=self.token)
                 signature = again
         finally:
             self.pool.release(connection)
+
+    async def _sign(self, step: Callable[[], _T], deadline: float) -> _T:
+        """Carry out a step that signs; see `SyncExchange._sign`."""
+        if not self.auth.is_remote:
+            return step()
+        try:
+            async with asyncio.timeout(left(deadline)):
+                return await asyncio.wrap_future(_in_thread(step))
+        except TimeoutError:
+            raise errors.SigningError(_SLOW_SIGNER) from None
 
     async def _send(
         self, connection: AsyncConnection, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float
@@ -144,3 +174,18 @@ class AsyncExchange(_Exchange[AsyncPool]):
                 raise
             failure = found
         raise failure
+
+
+def _in_thread(function: Callable[[], _T]) -> Future[_T]:
+    """Call a function in a thread of its own, which does not keep the process alive if it hangs."""
+    future: Future[_T] = Future()
+    future.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:  # noqa: BLE001 (it leaves in the thread that waits)
+            future.set_exception(error)
+
+    threading.Thread(target=copy_context().run, args=(run,), name="wonder-payment", daemon=True).start()
+    return future

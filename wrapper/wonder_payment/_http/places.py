@@ -15,7 +15,6 @@ from wonder_payment.errors import ConfigurationError
 
 from .connections import AsyncConnection, AsyncHttpxConnection, HttpxConnection
 from .environment import certificates, environment_proxy
-from .fast import HttpcoreConnection
 from .pool import AsyncPool, SyncPool
 
 _PlaceT = TypeVar("_PlaceT")
@@ -63,6 +62,8 @@ class ProcessPools(_Pools[tuple[int, type], SyncPool]):
                 shared = HttpxConnection(transport, origin)
                 return SyncPool(lambda: shared, max_connections, is_shared=True)
             if transport == "fast":
+                from .fast import HttpcoreConnection  # noqa: PLC0415 (it loads httpcore)
+
                 return SyncPool(lambda: HttpcoreConnection(origin, **options()), max_connections)
             return SyncPool(
                 lambda: HttpxConnection(httpx.HTTPTransport(**options()), origin, options()["proxy"]), max_connections

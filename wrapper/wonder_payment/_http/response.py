@@ -139,7 +139,7 @@ def _json_object(body: bytes) -> dict[str, Any] | None:
     try:
         # json.loads() on bytes would accept half a surrogate pair.
         text = body.decode("utf-8-sig")
-        content = json.loads(text, object_pairs_hook=_unambiguous, parse_float=_finite, parse_constant=_finite)
+        content = _JSON.decode(text)
     except ValueError:
         return None
     return cast("dict[str, Any]", content) if isinstance(content, dict) else None
@@ -156,6 +156,9 @@ def _finite(text: str) -> float:
     if not math.isfinite(number := float(text)):
         raise ValueError(f"{text} is not a number")
     return number
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_unambiguous, parse_float=_finite, parse_constant=_finite)
 
 
 def deciding_code(envelope: Mapping[str, Any]) -> tuple[str, Any]:
@@ -199,11 +202,12 @@ def _object(fields: dict[str, Any], name: str) -> dict[str, Any] | None:
 
 
 def _wrong_field(fields: dict[str, Any], required: dict[str, type], optional: dict[str, type]) -> str | None:
-    for name, kind in (required | optional).items():
-        value = fields.get(name)
-        if name in required and name not in fields:
+    for name in required:
+        if name not in fields:
             return f"`{name}` is missing"
-        if not isinstance(value, kind) and not (value is None and name in optional):
+    for name, value in fields.items():
+        kind = required.get(name) or optional.get(name)
+        if kind and not isinstance(value, kind) and not (value is None and name in optional):
             return f"`{name}` is {type(value).__name__}, not {kind.__name__}"
     return None
 

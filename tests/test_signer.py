@@ -1,0 +1,120 @@
+"""A key that never leaves its module: an object with sign() in the place of a key."""
+
+import asyncio
+import threading
+from typing import Any
+
+import attrs
+import pytest
+from conftest import TRANSPORTS, Caller, Kind, caller_of, for_both_clients, key
+from cryptography.hazmat.primitives.asymmetric import ec, padding
+from cryptography.hazmat.primitives.hashes import SHA256
+from wonder_payment import ConfigurationError, RetryPolicy, Signer, SigningError
+from wonder_payment.simulator import SimulatedGateway
+
+
+class ModuleError(Exception):
+    pass
+
+
+@attrs.define(eq=False)
+class Module:
+    """A module that signs with the simulator's key."""
+
+    gateway: SimulatedGateway
+    error: BaseException | None = None
+    threads: list[threading.Thread] = attrs.field(factory=list)
+    meeting: threading.Barrier | None = None
+    released: threading.Event | None = None
+
+    def sign(self, message: bytes) -> bytes:
+        self.threads.append(threading.current_thread())
+        if self.meeting:
+            self.meeting.wait(60)
+        if self.released:
+            self.released.wait(60)
+        if self.error:
+            raise self.error
+        return self.gateway.private_key.sign(message, padding.PKCS1v15(), SHA256())
+
+
+@pytest.fixture(params=TRANSPORTS)
+def caller(request: pytest.FixtureRequest, gateway: SimulatedGateway) -> Caller:
+    return caller_of(request.param, gateway)
+
+
+def test_a_signer_signs_in_a_thread_of_its_own(caller: Caller, gateway: SimulatedGateway) -> None:
+    module = Module(gateway)
+    assert isinstance(module, Signer)
+    assert caller.check(gateway.add_token(), times=2, private_key=module).is_pending
+    assert len(module.threads) == 2
+    assert threading.main_thread() not in module.threads
+
+
+def test_a_slow_signer_does_not_block_the_event_loop(gateway: SimulatedGateway) -> None:
+    module = Module(gateway, meeting=threading.Barrier(16))
+    token = gateway.add_token()
+
+    async def main() -> None:
+        async with gateway.async_client(private_key=module) as client:
+            await asyncio.gather(*(client.check_token(token) for _ in range(16)))
+
+    asyncio.run(main())
+    assert len(module.threads) == 16
+
+
+def test_a_failure_of_a_signer_is_a_signing_error_that_is_not_retried(
+    caller: Caller, gateway: SimulatedGateway
+) -> None:
+    module = Module(gateway, ModuleError("PIN 1234"))
+    with pytest.raises(SigningError, match="The signer failed with ModuleError; the request was not sent") as caught:
+        caller.check(gateway.add_token(), private_key=module, retry=RetryPolicy())
+    assert caught.value.__cause__ is module.error
+    assert (len(module.threads), caught.value.attempts, caught.value.request_id) == (1, 0, None)
+    assert "1234" not in str(caught.value)
+    assert not gateway.requests
+
+
+def test_a_failure_of_a_signer_ends_a_wait(caller: Caller, gateway: SimulatedGateway) -> None:
+    module = Module(gateway, ModuleError())
+    with pytest.raises(SigningError):
+        caller.wait(gateway.add_token(), settings={"private_key": module})
+    assert len(module.threads) == 1
+
+
+def test_a_signer_that_hangs_ends_with_the_attempt(caller: Caller, gateway: SimulatedGateway) -> None:
+    module = Module(gateway, released=threading.Event())
+    with pytest.raises(SigningError, match="did not sign in time"):
+        caller.check(gateway.add_token(), private_key=module, timeout=0.05, retry=RetryPolicy())
+    assert module.released
+    module.released.set()
+    for thread in module.threads:
+        thread.join()
+    assert not gateway.requests
+
+
+def test_a_signer_must_return_bytes(caller: Caller, gateway: SimulatedGateway) -> None:
+    class Wrong:
+        def sign(self, _message: bytes) -> str:
+            return "a signature"
+
+    with pytest.raises(SigningError, match="must return bytes, not str"):
+        caller.check(gateway.add_token(), private_key=Wrong())
+
+
+@for_both_clients
+@pytest.mark.parametrize(
+    "value",
+    [ec.generate_private_key(ec.SECP256R1()), Module, object(), key().public_key()],
+    ids=lambda value: type(value).__name__,
+)
+def test_other_keys_and_objects_without_sign_are_rejected(kind: Kind, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"^private_key="):
+        kind("app", value, environment="sandbox")
+
+
+def test_a_signers_batch_ends_with_the_error_of_each_token(gateway: SimulatedGateway) -> None:
+    module = Module(gateway, ModuleError())
+    tokens = [gateway.add_token() for _ in range(3)]
+    with gateway.client(private_key=module) as client:
+        assert {type(result.error) for result in client.check_tokens(tokens)} == {SigningError}
