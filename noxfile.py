@@ -304,7 +304,7 @@ def publish_check(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Compare the speed with hand-written clients; writes benchmarks/RESULTS.md. -- --quick only prints."""
     _install_wheel(session, "fast", *_group("bench"))
-    session.run("python", "benchmarks/bench.py", *session.posargs)
+    session.run("python", "-m", "benchmarks.bench", *session.posargs)
 
 
 @nox.session
