@@ -259,7 +259,7 @@ def mutation(session: nox.Session, module: str) -> None:
 def soak(session: nox.Session) -> None:
     """Check 200,000 tokens with faults; writes docs/soak.md. -- --checks 2000 only prints."""
     _install_wheel(session, "simulator", *_group("soak"))
-    session.run("python", "benchmarks/soak.py", *session.posargs)
+    session.run("python", "-m", "benchmarks.soak", *session.posargs)
 
 
 @nox.session(tags=["full"])
