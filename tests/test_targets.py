@@ -1,6 +1,7 @@
 """The targets of the benchmark: what is compared, and when a target is met."""
 
 import pytest
+
 from benchmarks.targets import CPU, IN_FLIGHT, LAG, ONE_BY_ONE, SPEED, TIME, Figure, Target, missed
 
 
