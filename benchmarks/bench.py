@@ -46,8 +46,8 @@ TIMED_IMPORT = (
 class Sizes:
     """How much to measure: rounds, and seconds of one turn."""
 
-    sync_rounds: int = 50
-    sync_seconds: float = 0.15
+    sync_rounds: int = 120
+    sync_seconds: float = 0.06
     thread_rounds: int = 25
     thread_seconds: float = 0.4
     async_rounds: int = 12
@@ -55,7 +55,7 @@ class Sizes:
     imports: int = 25
 
 
-QUICK = Sizes(10, 0.1, 7, 0.25, 7, 0.8, 7)
+QUICK = Sizes(20, 0.06, 7, 0.25, 7, 0.8, 7)
 
 
 def timed_import(modules: str, environ: dict[str, str]) -> Turn:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import textwrap
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -87,7 +88,7 @@ def introduction(figures: Figures) -> str:
         return round(1000 / cpu(name, group), -1)
 
     default, fast, well = cpu("WonderClient"), cpu("WonderClient, fast"), cpu("requests written well")
-    return INTRODUCTION.format(
+    text = INTRODUCTION.format(
         default=default,
         fast=fast,
         signature=cpu("signature alone"),
@@ -101,6 +102,7 @@ def introduction(figures: Figures) -> str:
         well_to_default=well / default,
         well_to_fast=well / fast,
     )
+    return "\n\n".join(textwrap.fill(paragraph, 120, break_on_hyphens=False) for paragraph in text.split("\n\n"))
 
 
 def machine() -> str:
@@ -119,7 +121,7 @@ def page(targets: Sequence[tuple[str, ...]], figures: Figures, seconds: float) -
     libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES.split())
     rows = [Row(f"{name}, {group}", turns).cells() for (group, name), turns in figures.items()]
     return (
-        f"# Speed\n\n{introduction(figures)}\n"
+        f"# Speed\n\n{introduction(figures)}\n\n"
         f"{table([('what', 'target', 'measured', 'met'), *targets])}\n"
         "## Figures\n\n"
         f"{table([('', 'time of a call', 'CPU of a call', 'calls a second', 'event loop lag, p99'), *rows])}\n"
