@@ -262,7 +262,7 @@ def mutation(session: nox.Session, module: str) -> None:
 def soak(session: nox.Session) -> None:
     """Check 200,000 tokens with faults; writes docs/soak.md. -- --checks 2000 only prints."""
     _install_wheel(session, "simulator", *_group("soak"))
-    session.run("python", "benchmarks/soak.py", *session.posargs)
+    session.run("python", "-m", "benchmarks.soak", *session.posargs)
 
 
 @nox.session(tags=["full"])
@@ -307,7 +307,7 @@ def publish_check(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Compare the speed with hand-written clients; writes benchmarks/RESULTS.md. -- --quick only prints."""
     _install_wheel(session, "fast", *_group("bench"))
-    session.run("python", "benchmarks/bench.py", *session.posargs)
+    session.run("python", "-m", "benchmarks.bench", *session.posargs)
 
 
 @nox.session

@@ -1,6 +1,6 @@
 """Check many tokens with faults: every call returns the right token or raises a WonderError, and nothing leaks.
 
-`nox -s soak`, or `python benchmarks/soak.py` with wonder_payment[simulator] and psutil installed, on Linux or macOS. A
+`nox -s soak`, or `python -m benchmarks.soak` with wonder_payment[simulator] and psutil installed, on Linux or macOS. A
 simulator runs in a process of its own; threads share a WonderClient, tasks an AsyncWonderClient. The script prints its
 progress, writes docs/soak.md, and fails if a result is wrong or if memory, open files or threads grow.
 """
@@ -8,7 +8,6 @@ progress, writes docs/soak.md, and fails if a result is wrong or if memory, open
 import argparse
 import asyncio
 import gc
-import itertools
 import multiprocessing
 import os
 import platform
@@ -19,7 +18,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Self
 
@@ -37,79 +35,21 @@ from wonder_payment import (
     WonderClient,
     WonderError,
 )
-from wonder_payment.simulator import Fault, SimulatedGateway
+
+from .soak_simulator import FAULT_SHARE, TOKENS, Report, card, serve, state
 
 CHECKS = 200_000
-TOKENS = 1_000
 THREADS = 10
 TASKS = 20
 ROUND = 2_000  # checks, half of them by the threads and half by the tasks
 WARM_UP = 0.2  # the share of the checks after which nothing may grow
 MAX_GROWTH = 0.05  # of resident memory
 
-FAULT_SHARE = 0.1  # faults for each request
-INTERVAL = 0.05  # seconds between two counts of the requests
-HTML = {"Content-Type": "text/html"}
-FAULTS = (
-    Fault(status=429, headers={"Retry-After": "0"}),
-    Fault(status=500),
-    Fault(status=502, headers=HTML),
-    Fault(status=520, headers=HTML),
-    Fault(broken="reset before"),
-    Fault(broken="reset in the middle"),
-    Fault(broken="truncated"),
-    Fault(body='{"code": 0, "data": {"payment_token": {'),
-    Fault(body=b" " * 2 * 1024 * 1024),
-    Fault(delay=0.02),
-)
 # Fewer attempts than by default, so that some calls fail, and almost no backoff.
 RETRY = RetryPolicy(max_attempts=3, backoff_initial=0.001, backoff_max=0.001)
 # The errors that those faults may cause. Any other error fails the run.
 EXPECTED = (NetworkError, RateLimitError, ServerError, InvalidResponseError)
 RIGHT, WRONG = "the right token", "something wrong: "
-
-
-def card(number: int) -> dict[str, str | None]:
-    """Return the card of a token: its last four digits and its holder occur once."""
-    brand = ("visa", "mastercard", "amex")[number % 3]
-    return {"number": f"411111******{number:04}", "holder_name": f"HOLDER {number}", "brand": brand}
-
-
-def state(number: int) -> str:
-    """Return the state of a token."""
-    return ("success", "failed", "pending")[number % 3]
-
-
-@attrs.frozen
-class Report:
-    """What the simulator counted."""
-
-    requests: int
-    faults: int
-    nonces: int
-    repeated: int
-
-
-def serve(pipe: Connection) -> None:
-    """Run the simulator in a process of its own until the parent wants the report."""
-    requests, faults, repeated, nonces = 0, 0, 0, set[str]()
-    with SimulatedGateway() as simulator:
-        tokens = [simulator.add_token(states=[state(number)], card=card(number)) for number in range(TOKENS)]
-        pipe.send((simulator.environ, tokens))
-        mix = itertools.cycle(FAULTS)
-        stopped = False
-        while not stopped:
-            stopped = pipe.poll(INTERVAL)
-            # The simulator keeps the last 10,000 requests, more than arrive in one interval.
-            for request in simulator.requests:
-                if request.number > requests:
-                    requests = request.number
-                    repeated += request.nonce in nonces
-                    nonces.add(request.nonce)
-            while faults < FAULT_SHARE * requests:
-                simulator.inject(next(mix), token=random.choice(tokens))
-                faults += 1
-    pipe.send(Report(requests, faults, len(nonces), repeated))
 
 
 @attrs.frozen
