@@ -63,9 +63,7 @@ def test_a_slow_signer_does_not_block_the_event_loop(gateway: SimulatedGateway) 
     assert len(module.threads) == 16
 
 
-def test_a_failure_of_a_signer_is_a_signing_error_that_is_not_retried(
-    caller: Caller, gateway: SimulatedGateway
-) -> None:
+def test_a_failure_of_a_signer_is_not_retried(caller: Caller, gateway: SimulatedGateway) -> None:
     module = Module(gateway, ModuleError("PIN 1234"))
     with pytest.raises(SigningError, match="The signer failed with ModuleError; the request was not sent") as caught:
         caller.check(gateway.add_token(), private_key=module, retry=RetryPolicy())

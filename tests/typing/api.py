@@ -31,6 +31,8 @@ from wonder_payment import (
     RequestTimeoutError,
     RetryPolicy,
     ServerError,
+    Signer,
+    SigningError,
     StillPendingError,
     TokenChecker,
     TokenReference,
@@ -83,6 +85,18 @@ def settings(pem: str, key: RSAPrivateKey) -> None:
     WonderClient.from_env(nonsense=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     WonderClient("app", pem, environment="sandbox", transport="fast", max_connections=10, on_attempt=observe)
     WonderClient("app", pem, environment="sandbox", transport="aiohttp")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+class Module:
+    def sign(self, message: bytes) -> bytes:
+        return message
+
+
+def signers(module: Signer) -> None:
+    assert_type(module.sign(b""), bytes)
+    WonderClient("app", Module(), environment="sandbox")
+    AsyncWonderClient("app", module, environment="sandbox")
+    WonderAuth("app", module, origin="https://gateway.wonder.today")
 
 
 def observe(event: AttemptEvent) -> None:
@@ -196,7 +210,7 @@ def caught(wonder: WonderClient, token: str) -> None:
         assert_type(error.retry_after, float | None)
     except (BadRequestError, AuthenticationError, NotFoundError, ServerError) as error:
         assert_type(error.status_code, int | None)
-    except (ConfigurationError, InvalidResponseError, RequestTimeoutError) as error:
+    except (ConfigurationError, InvalidResponseError, RequestTimeoutError, SigningError) as error:
         assert_type(error.request_id, str | None)
 
 

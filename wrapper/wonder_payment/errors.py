@@ -5,6 +5,7 @@
     WonderError
     ├── ConfigurationError        a setting or an argument is missing or wrong, or the client is closed
     ├── InvalidTokenError         not a UUID (also a ValueError); nothing was sent
+    ├── SigningError              a signer failed; the request was not sent
     ├── NetworkError              no response: connection refused, reset or broken off
     │   └── RequestTimeoutError   no response in time
     ├── APIError                  the gateway returned an error
