@@ -7,6 +7,7 @@ the quota misses its target. The same seed gives the same file.
 import heapq
 import itertools
 import logging
+import math
 import random
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -36,7 +37,7 @@ MAX_REQUESTS = 1.2
 
 DEFAULT, WITHOUT = RetryPolicy(), RetryPolicy(quota=None)
 DOWN = ServerError("HTTP 503", status_code=503, request_id="sent")
-TOKEN = PaymentToken(token="", token_type="", state="success", is_default=False)
+TOKEN = PaymentToken(token="", token_type="", state="success", is_default=False, request_id="sent")
 
 
 class Simulation:
@@ -97,7 +98,7 @@ class Calls:
     """What single calls cost: requests per call, the same once the quota is spent, and the share that failed."""
 
     per_call: float
-    per_call_spent: float
+    per_call_spent: float | None
     failed: float
 
 
@@ -110,10 +111,10 @@ def simulate_calls(retry: RetryPolicy, gateway: Gateway, *, calls: int = CALLS, 
         simulation.add(_flow.attempts(policy), after=seconds * number / calls)
     simulation.run()
     errors = [(when, end.result) for when, end in simulation.outcomes if isinstance(end.result, WonderError)]
-    spent_at = min((when for when, error in errors if "retry quota" in str(error)), default=0.0)
+    spent_at = min((when for when, error in errors if "retry quota" in str(error)), default=math.inf)
     begun = sum(seconds * number / calls >= spent_at for number in range(calls))
     sent = sum(when >= spent_at for when in simulation.requests)
-    return Calls(len(simulation.requests) / calls, sent / begun, len(errors) / calls)
+    return Calls(len(simulation.requests) / calls, sent / begun if begun else None, len(errors) / calls)
 
 
 def simulate_recovery(retry: RetryPolicy, per_second: float) -> tuple[float, float]:
@@ -161,6 +162,11 @@ def failing(share: float) -> Gateway:
     return lambda _now: random.random() >= share
 
 
+def per_call(requests: float | None) -> str:
+    """Return the requests per call for a table; a dash if the quota was never spent."""
+    return "-" if requests is None else f"{requests:.2f}"
+
+
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """Return an aligned Markdown table."""
     lines = [list(header), *map(list, rows)]
@@ -175,9 +181,9 @@ def page(calls: str, recovery: str, batches: str) -> str:
     return (
         "# An outage of the gateway\n\n"
         f"{calls}\n"
-        f"One client makes {CALLS:,} calls within {SECONDS:g} s, and this share of the responses is a 503. A round "
-        f"trip takes {ROUND_TRIP:g} s. The target is at most {MAX_REQUESTS:g} requests per call once the quota is "
-        "spent.\n\n"
+        f"One client makes {CALLS:,} calls within {SECONDS:g} s, and the first column is the share of the responses "
+        f"that are a 503. A round trip takes {ROUND_TRIP:g} s. If every response is a 503, the target is at most "
+        f"{MAX_REQUESTS:g} requests per call after the quota is spent; - means that it never was.\n\n"
         "When the gateway is back after an outage, each success gives one point back:\n\n"
         f"{recovery}\n"
         f"A batch of {BATCH:,} tokens, {CONCURRENCY} at a time, meets an outage of "
@@ -191,15 +197,28 @@ def page(calls: str, recovery: str, batches: str) -> str:
 def main() -> None:
     """Simulate, write the file, and fail if the target is missed."""
     logging.disable()
-    rows, spent = [], []
+    rows, spent = [], list[float]()
     for share in (0.01, 0.1, 0.3, 0.5, 1.0):
         with_quota = simulate_calls(DEFAULT, failing(share))
         without = simulate_calls(WITHOUT, failing(share))
-        spent.append(with_quota.per_call_spent)
+        spent.append(with_quota.per_call_spent or 0.0)
         requests = (without.per_call, with_quota.per_call, with_quota.per_call_spent)
         shares = (without.failed, with_quota.failed)
-        rows.append([f"{share:.0%}", *(f"{one:.2f}" for one in requests), *(f"{one:.1%}" for one in shares)])
-    header = ("503s", "requests per call: no quota", "quota", "once it is spent", "failed calls: no quota", "quota")
+        rows.append(
+            [
+                f"{share:.0%}",
+                *map(per_call, requests),
+                *(f"{one:.1%}" for one in shares),
+            ]
+        )
+    header = (
+        "503s",
+        "requests per call, no quota",
+        "with the quota",
+        "after it is spent",
+        "failed calls, no quota",
+        "with the quota",
+    )
     of_calls = table(header, rows)
     rows = [
         [f"{rate:.0f}", *(f"{seconds:.1f} s" for seconds in simulate_recovery(DEFAULT, rate))]

@@ -11,6 +11,7 @@ def test_an_outage_is_not_multiplied() -> None:
     calls = simulate_calls(DEFAULT, failing(1.0), calls=1_000, seconds=6.0)
     assert (without.per_call, without.failed, calls.failed) == (4.0, 1.0, 1.0)
     assert calls.per_call == pytest.approx(1.1)  # 500 points are 100 retries
+    assert calls.per_call_spent
     assert calls.per_call_spent <= MAX_REQUESTS
 
 
@@ -18,6 +19,7 @@ def test_an_outage_is_not_multiplied() -> None:
 def test_a_few_failures_are_retried_as_without_a_quota(share: float) -> None:
     calls, without = (simulate_calls(retry, failing(share), calls=1_000, seconds=6.0) for retry in (DEFAULT, WITHOUT))
     assert calls == without
+    assert calls.per_call_spent is None
     assert calls.failed < 0.01
 
 
