@@ -15,6 +15,8 @@ from .models import PaymentToken, TokenState
 logger = logging.getLogger("wonder_payment")
 logger.addHandler(logging.NullHandler())
 
+_STATES = frozenset[str](TokenState)
+
 
 @attrs.frozen
 class AttemptEvent:
@@ -88,5 +90,5 @@ def warn_of_unknown_state(token: PaymentToken, logged: dict[str, object]) -> Non
     """Log once per client that the gateway returned a state this version does not know."""
     # setdefault() is atomic: the threads of a batch share the policy.
     mine = object()
-    if not isinstance(token.state, TokenState) and logged.setdefault("logged", mine) is mine:
+    if token.state not in _STATES and logged.setdefault("logged", mine) is mine:
         logger.warning("unknown state %s counts as pending (request id %s)", redact(token.state), token.request_id)
