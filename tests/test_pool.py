@@ -166,7 +166,8 @@ def test_closing_a_client_ends_the_checks_that_wait_for_a_connection_and_cancels
 # Waiting for a connection
 
 QUEUE = (
-    "No connection was free before the deadline of this call. Increase max_connections=, or make fewer calls at a time."
+    "The deadline of this call passed while it waited for a connection. Increase max_connections=, or make fewer calls "
+    "at a time."
 )
 
 
@@ -245,14 +246,25 @@ def test_a_thread_that_is_interrupted_in_the_queue_takes_no_place(monkeypatch: p
     assert pool.acquire(time.monotonic()) is connection
 
 
+def test_a_call_that_waits_for_nobody_sends_its_request_however_little_time_it_has() -> None:
+    async def main() -> None:
+        pool = AsyncPool(Connection, 1)
+        pool.release(await pool.acquire(time.monotonic() - 1.0))
+
+    asyncio.run(main())
+
+
 def test_the_time_of_an_async_call_also_bounds_its_turn() -> None:
     async def main() -> None:
         pool = AsyncPool(Connection, 2)
         await pool._turn.acquire()  # noqa: SLF001
+        first = asyncio.create_task(pool.acquire(until()))
+        await asyncio.sleep(0)
         with pytest.raises(RequestTimeoutError) as caught:
             await pool.acquire(time.monotonic() + 0.01)
         assert caught.value.args == (QUEUE,)
         pool._turn.release()  # noqa: SLF001
+        pool.release(await first)
         for _ in range(2):
             await pool.acquire(until())
 
