@@ -25,7 +25,7 @@ class HttpcoreConnection:
             scheme, host, port = proxy.url.raw_scheme, proxy.url.raw_host, proxy.url.port
             address = httpcore.URL(scheme=scheme, host=host, port=port, target="/")
             proxy_ = httpcore.Proxy(address, proxy.raw_auth, ssl_context=proxy.ssl_context)
-        self._pool = httpcore.ConnectionPool(verify, proxy_, max_connections=1, keepalive_expiry=IDLE_SECONDS)
+        self._pool = httpcore.ConnectionPool(verify, proxy=proxy_, max_connections=1, keepalive_expiry=IDLE_SECONDS)
 
     def send(self, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float) -> RawResponse:
         """Send a request; see `SyncConnection.send`."""
