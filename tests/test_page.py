@@ -105,13 +105,13 @@ def test_the_page_shows_the_scenario_of_an_added_token(
 
 
 @pytest.mark.parametrize(
-    ("status", "look"), [(200, "good"), (302, "open"), (404, "open"), (429, "open"), (502, "bad"), (599, "bad")]
+    ("status", "pill"), [(200, "good"), (302, "open"), (404, "open"), (429, "open"), (502, "bad"), (599, "bad")]
 )
-def test_the_status_of_a_request_is_coloured_by_its_class(gateway: SimulatedGateway, status: int, look: str) -> None:
+def test_the_status_of_a_request_is_coloured_by_its_class(gateway: SimulatedGateway, status: int, pill: str) -> None:
     gateway.inject(Fault(status=status))
     number = send(gateway).number
     shown = get(gateway).text.split(f'id="request-{number}"')[1].partition("</tr>")[0]
-    assert f'<span class="pill {look}">{status}</span>' in shown
+    assert f'<span class="pill {pill}">{status}</span>' in shown
     assert "pill good" not in shown.replace(f'<span class="pill good">{status}</span>', "")
 
 

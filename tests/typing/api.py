@@ -96,6 +96,9 @@ def signers(module: Signer) -> None:
     assert_type(module.sign(b""), bytes)
     WonderClient("app", Module(), environment="sandbox")
     AsyncWonderClient("app", module, environment="sandbox")
+    WonderClient.from_env(private_key=module, on_attempt=observe)
+    WonderClient.from_env(private_key=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    WonderClient.from_env(on_attempt=count)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     WonderAuth("app", module, origin="https://gateway.wonder.today")
 
 

@@ -1,11 +1,9 @@
 """Check a customer's payment token at the Wonder payment gateway."""
 
-from ._keys import Signer
-from ._report import AttemptEvent
 from ._version import __version__
 from .batch import CheckResult
 from .client import AsyncWonderClient, TokenChecker, WonderClient, check_token
-from .config import Environment
+from .config import Environment, Signer
 from .errors import (
     APIError,
     AuthenticationError,
@@ -23,6 +21,7 @@ from .errors import (
     StillPendingError,
     WonderError,
 )
+from .events import AttemptEvent
 from .models import Card, PaymentToken, TokenReference, TokenState, TokenType
 from .retry import PollPolicy, RetryPolicy
 

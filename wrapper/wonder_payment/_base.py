@@ -11,11 +11,11 @@ from wonder_payment_client.models import CheckPaymentTokenRequest, Language, Pay
 
 from . import config
 from ._flow import OnPoll, Policy, Steps, wait
-from ._keys import Signer, key_or_signer, loaded_key
+from ._keys import key_or_signer, loaded_key
 from ._redact import clears_locals
-from ._report import AttemptEvent
 from ._variables import key_variable, settings_from
 from .errors import WonderError
+from .events import AttemptEvent
 from .models import PaymentToken, TokenReference
 from .retry import PollPolicy, RetryPolicy, number
 from .signing import WonderAuth
@@ -30,7 +30,7 @@ class BaseClient(Generic[TransportT]):
     def __init__(
         self,
         app_id: str,
-        private_key: str | bytes | Path | RSAPrivateKey | Signer,
+        private_key: str | bytes | Path | RSAPrivateKey | config.Signer,
         *,
         environment: config.Environment | str | None = None,
         base_url: str | None = None,
@@ -53,9 +53,9 @@ class BaseClient(Generic[TransportT]):
         self._policy = Policy(retry, timeout, on_retry, on_attempt)
         self._auth = WonderAuth(self._app_id, key_or_signer(private_key, passphrase), origin=self._origin)
         self._max_connections = max_connections
-        self._open(transport, max_connections)
+        self._open(transport)
 
-    def _open(self, transport: TransportT | None, max_connections: int) -> None:
+    def _open(self, transport: TransportT | None) -> None:
         raise NotImplementedError
 
     @classmethod

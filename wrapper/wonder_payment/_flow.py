@@ -13,9 +13,10 @@ from typing import Any, TypeAlias, TypeVar, cast
 import attrs
 
 from ._redact import redact
-from ._report import AttemptEvent, report_attempt, report_retry, warn_of_unknown_state
+from ._report import report_attempt, report_retry, warn_of_unknown_state
 from .batch import Result, Throttle
 from .errors import APIError, RateLimitError, RequestTimeoutError, StillPendingError, WonderError
+from .events import AttemptEvent
 from .models import PaymentToken
 from .retry import PollPolicy, RetryPolicy, RetryQuota
 
@@ -152,7 +153,7 @@ def attempts(
                 failure.args = (f"{failure.args[0]} {_QUOTA_IS_SPENT}",)
                 return Outcome(failure, number, seconds)
             turns += throttle.slow_down(delay, sent_at=began)
-        report_retry(failure, delay, seconds, policy.on_retry)
+        report_retry(failure, number, seconds, delay, policy.on_retry)
         if taken:
             yield Sleep(delay)
 

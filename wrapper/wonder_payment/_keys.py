@@ -7,7 +7,7 @@ cryptography library leaves this module, because its text may quote the key.
 import base64
 import re
 from pathlib import Path
-from typing import Protocol, cast, runtime_checkable
+from typing import cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from .config import plain_text, unquoted
+from .config import Signer, plain_text, unquoted
 from .errors import ConfigurationError
 
 _CREATE = "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048"
@@ -45,15 +45,6 @@ _OTHER_TEXTS = {
     "-----BEGIN ": "cannot be read: it is damaged, or its end is missing",
 }
 _OTHER_DER = {_SEQUENCE + rb"\x02\x01\x03": _PKCS12, _SEQUENCE * 2 + rb"\xa0\x03\x02\x01": _CERTIFICATE}
-
-
-@runtime_checkable
-class Signer(Protocol):
-    """A private key that never leaves its module, such as an HSM or a cloud's key service."""
-
-    def sign(self, message: bytes) -> bytes:
-        """Return the signature of a message: RSASSA-PKCS1-v1_5 with SHA-256. Threads call it at the same time."""
-        ...
 
 
 def key_or_signer(key: object, passphrase: object = None) -> RSAPrivateKey | Signer:

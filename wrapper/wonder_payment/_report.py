@@ -5,11 +5,10 @@ import sys
 from collections.abc import Callable
 from http import HTTPStatus
 
-import attrs
-
 from ._redact import clear_locals, redact
 from .batch import Result
 from .errors import APIError, WonderError
+from .events import AttemptEvent
 from .models import PaymentToken, TokenState
 
 logger = logging.getLogger("wonder_payment")
@@ -18,26 +17,7 @@ logger.addHandler(logging.NullHandler())
 _STATES = frozenset[str](TokenState)
 
 
-@attrs.frozen
-class AttemptEvent:
-    """What ``on_attempt`` gets after each attempt.
-
-    Attributes:
-        number: The number of the attempt within its call, from 1; 0 if no request was sent.
-        status: The HTTP status; None if there was no response.
-        error: What went wrong; None if the attempt succeeded.
-        seconds: How long it took.
-        request_id: Its X-Request-ID; None if no request was sent.
-    """
-
-    number: int
-    status: int | None
-    error: WonderError | None
-    seconds: float
-    request_id: str | None
-
-
-def label(result: Result) -> str:
+def _label(result: Result) -> str:
     """Return a result in a word or two, for a log line."""
     if isinstance(result, PaymentToken):
         return "succeeded"
@@ -48,23 +28,25 @@ def report_attempt(
     result: Result, number: int, seconds: float, on_attempt: Callable[[AttemptEvent], object] | None
 ) -> None:
     """Log an attempt and call on_attempt."""
-    error = result if isinstance(result, WonderError) else None
-    event = AttemptEvent(number, _status(result), error, seconds, result.request_id)
     text = "attempt %d: %s after %.3f s (request id %s)"
-    logger.debug(text, number, label(result), seconds, event.request_id, extra=_fields(event))
+    logger.debug(text, number, _label(result), seconds, result.request_id, extra=_fields(result, number, seconds))
     if on_attempt is not None:
+        error = result if isinstance(result, WonderError) else None
         if error:
             clear_locals(error, sys.exception())
-        on_attempt(event)
+        on_attempt(AttemptEvent(number, _status(result), error, seconds, result.request_id))
 
 
 def report_retry(
-    failure: WonderError, delay: float, seconds: float, on_retry: Callable[[WonderError, float], object] | None
+    failure: WonderError,
+    number: int,
+    seconds: float,
+    delay: float,
+    on_retry: Callable[[WonderError, float], object] | None,
 ) -> None:
     """Log a retry and call on_retry."""
-    event = AttemptEvent(failure.attempts or 0, _status(failure), failure, seconds, failure.request_id)
     text = "attempt %d: %s; retry in %.2f s (request id %s)"
-    logger.warning(text, event.number, label(failure), delay, event.request_id, extra=_fields(event))
+    logger.warning(text, number, _label(failure), delay, failure.request_id, extra=_fields(failure, number, seconds))
     if on_retry is not None:
         clear_locals(failure, sys.exception())
         on_retry(failure, delay)
@@ -76,14 +58,9 @@ def _status(result: Result) -> int | None:
     return result.status_code if isinstance(result, APIError) else None
 
 
-def _fields(event: AttemptEvent) -> dict[str, object]:
-    """Return the fields of a log record."""
-    return {
-        "request_id": event.request_id,
-        "attempt": event.number,
-        "status": event.status,
-        "elapsed": event.seconds,
-    }
+def _fields(result: Result, number: int, seconds: float) -> dict[str, object]:
+    """Return the fields of the log record of an attempt."""
+    return {"request_id": result.request_id, "attempt": number, "status": _status(result), "elapsed": seconds}
 
 
 def warn_of_unknown_state(token: PaymentToken, logged: dict[str, object]) -> None:

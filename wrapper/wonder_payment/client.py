@@ -70,8 +70,10 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
         ConfigurationError: An argument is wrong. Nothing is sent before the first check.
     """
 
-    def _open(self, transport: httpx.BaseTransport | Literal["fast"] | None, max_connections: int) -> None:
-        self._pools = ProcessPools(self._origin, checked_transport(transport, httpx.BaseTransport), max_connections)
+    def _open(self, transport: httpx.BaseTransport | Literal["fast"] | None) -> None:
+        self._pools = ProcessPools(
+            self._origin, checked_transport(transport, httpx.BaseTransport), self._max_connections
+        )
 
     @clears_locals
     def check_token(
@@ -205,8 +207,10 @@ class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport | Literal["fast"]]):
     are closed by that loop, if it still runs.
     """
 
-    def _open(self, transport: httpx.AsyncBaseTransport | Literal["fast"] | None, max_connections: int) -> None:
-        self._pools = LoopPools(self._origin, checked_transport(transport, httpx.AsyncBaseTransport), max_connections)
+    def _open(self, transport: httpx.AsyncBaseTransport | Literal["fast"] | None) -> None:
+        self._pools = LoopPools(
+            self._origin, checked_transport(transport, httpx.AsyncBaseTransport), self._max_connections
+        )
 
     @clears_locals
     async def check_token(

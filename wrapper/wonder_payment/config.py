@@ -5,16 +5,19 @@ import re
 from collections.abc import Callable
 from enum import StrEnum
 from inspect import iscoroutinefunction
-from typing import Any, TypedDict, cast
+from pathlib import Path
+from typing import Any, Protocol, TypedDict, cast, runtime_checkable
 from uuid import UUID
 
 import httpx
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from ._redact import redact
 from .errors import ConfigurationError, InvalidTokenError, WonderError
+from .events import AttemptEvent
 from .retry import PollPolicy, RetryPolicy, number
 
-__all__ = ["Environment", "Settings"]
+__all__ = ["Environment", "Settings", "Signer"]
 
 LANGUAGES = ("en", "zh-HK", "zh-CN")
 
@@ -49,11 +52,20 @@ class Environment(StrEnum):
 _ENVIRONMENTS = " or ".join(Environment)
 
 
+@runtime_checkable
+class Signer(Protocol):
+    """A private key that never leaves its module, such as an HSM or a cloud's key service."""
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the signature of a message: RSASSA-PKCS1-v1_5 with SHA-256. Threads call it at the same time."""
+        ...
+
+
 class Settings(TypedDict, total=False):
     """The keyword arguments of `from_env`: those of the clients, each in place of its variable."""
 
     app_id: str
-    private_key: Any
+    private_key: str | bytes | Path | RSAPrivateKey | Signer
     environment: Environment | str | None
     base_url: str | None
     passphrase: str | bytes | None
@@ -61,7 +73,7 @@ class Settings(TypedDict, total=False):
     timeout: float
     retry: RetryPolicy
     on_retry: Callable[[WonderError, float], object] | None
-    on_attempt: Callable[[Any], object] | None
+    on_attempt: Callable[[AttemptEvent], object] | None
     transport: Any
     max_connections: int
 
