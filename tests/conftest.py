@@ -79,6 +79,18 @@ def own_default_client() -> Iterator[None]:
 
 
 @pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """The file of the tokens of a batch on the command line."""
+    return tmp_path / "tokens.txt"
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    """The file of the results of a batch on the command line."""
+    return tmp_path / "results.jsonl"
+
+
+@pytest.fixture
 def gateway(wonder_gateway: SimulatedGateway) -> SimulatedGateway:
     """The simulator of our own pytest plugin."""
     return wonder_gateway

@@ -31,16 +31,6 @@ def run(gateway: SimulatedGateway | None, *arguments: object, **environ: str) ->
     return commands.run(gateway, "batch", *arguments, **environ)
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return tmp_path / "tokens.txt"
-
-
-@pytest.fixture
-def output(tmp_path: Path) -> Path:
-    return tmp_path / "results.jsonl"
-
-
 def test_each_token_of_a_file_becomes_a_line_of_json(gateway: SimulatedGateway, source: Path) -> None:
     no_card_fields = gateway.add_token(states=["success"], card={"number": None, "brand": None})
     gateway.decline(FAILED, error_code="E1", error_message="Declined.")

@@ -13,16 +13,6 @@ from wonder_payment.simulator import Fault, SimulatedGateway
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return tmp_path / "tokens.txt"
-
-
-@pytest.fixture
-def output(tmp_path: Path) -> Path:
-    return tmp_path / "results.jsonl"
-
-
-@pytest.fixture
 def run(gateway: SimulatedGateway, source: Path, output: Path) -> "Run":
     return Run(gateway, source, output)
 

@@ -30,11 +30,6 @@ from commands import (
 from wonder_payment.simulator import Fault, SimulatedGateway
 
 
-@pytest.fixture
-def source(tmp_path: Path) -> Path:
-    return tmp_path / "tokens.txt"
-
-
 def wait_for_lines(output: Path, count: int, process: subprocess.Popen[str]) -> None:
     """Wait until a process has written this many lines to a file; fail if it ends before."""
     command = ["tail", "-n", "+1", "-F", f"--pid={process.pid}", output]

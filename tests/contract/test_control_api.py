@@ -1,10 +1,8 @@
 """The simulator's control API follows its own description: schemathesis generates requests from it."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import schemathesis
 import wonder_payment.simulator
 import yaml
@@ -36,12 +34,6 @@ API = schemathesis.openapi.from_dict(
         }
     ),
 )
-
-
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[SimulatedGateway]:
-    with SimulatedGateway() as gateway:
-        yield gateway
 
 
 @API.parametrize()

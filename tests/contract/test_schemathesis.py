@@ -114,12 +114,6 @@ def unsigned_gateway() -> Iterator[SimulatedGateway]:
     assert statuses[400] >= 200
 
 
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[SimulatedGateway]:
-    with SimulatedGateway() as gateway:
-        yield gateway
-
-
 @SIGNED.parametrize()
 def test_signed_requests_get_responses_of_the_contract(case: Case, signed_gateway: SimulatedGateway) -> None:
     case.call_and_validate(base_url=signed_gateway.base_url, auth=Signature(signed_gateway))

@@ -8,14 +8,15 @@ import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import CancelledError, Future
-from contextvars import Context, copy_context
+from contextvars import copy_context
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, cast
 
 import attrs
 
 from ._http.places import running_loop
 from ._redact import clear_locals, clears_locals, last_four
+from ._threads import settle
 from .errors import ConfigurationError, WonderError
 from .models import PaymentToken, TokenReference
 
@@ -142,20 +143,22 @@ def in_threads(
     threads are daemons, so that a batch that is never read to its end does not keep the interpreter from exiting.
     """
     # gevent replaces the class in its module, perhaps after this module was imported.
-    jobs: queue.SimpleQueue[Callable[[], Future[CheckResult]] | None] = queue.SimpleQueue()
+    jobs: queue.SimpleQueue[Callable[[], CheckResult] | None] = queue.SimpleQueue()
     completed: queue.SimpleQueue[Future[CheckResult]] = queue.SimpleQueue()
     workers: list[threading.Thread] = []
     running = 0
 
     def work() -> None:
         while job := jobs.get():
-            completed.put(job())
-            del job  # and its token, while this waits for another one
+            future: Future[CheckResult] = Future()
+            settle(future, job)
+            completed.put(future)
+            del job, future  # and their token, while this waits for another job
 
     try:
         for token in tokens:
             # In the caller's context, so that the requests belong to the caller's trace.
-            jobs.put(partial(_run, copy_context(), check, token))
+            jobs.put(cast("Callable[[], CheckResult]", partial(copy_context().run, check, token)))
             del token  # from this frame, which a crash reporter may show
             running += 1
             if running > len(workers):
@@ -187,17 +190,6 @@ def _join(workers: list[threading.Thread]) -> None:
     if threading.current_thread() not in workers and not sys.is_finalizing():
         for worker in workers:
             worker.join()
-
-
-def _run(context: Context, check: Callable[[_TokenT], CheckResult], token: _TokenT) -> Future[CheckResult]:
-    """Return the result of a check, or the error that ends the batch in the thread that iterates."""
-    future: Future[CheckResult] = Future()
-    try:
-        future.set_result(context.run(check, token))
-    except BaseException as error:  # noqa: BLE001 (it leaves in the thread that iterates)
-        del token
-        future.set_exception(error)
-    return future
 
 
 async def in_tasks(

@@ -8,11 +8,8 @@ unchanged.
 import asyncio
 import json as json_format
 import platform
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from contextvars import copy_context
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -20,6 +17,7 @@ import attrs
 import httpx
 
 from wonder_payment import errors
+from wonder_payment._threads import in_thread
 from wonder_payment._version import __version__
 from wonder_payment.signing import Signatures, WonderAuth, next_signature
 
@@ -106,7 +104,7 @@ class SyncExchange(_Exchange[SyncPool]):
         if not self.auth.is_remote:
             return step()
         try:
-            return _in_thread(step).result(left(deadline))
+            return in_thread(step).result(left(deadline))
         except TimeoutError:
             raise errors.SigningError(_SLOW_SIGNER) from None
 
@@ -151,7 +149,7 @@ class AsyncExchange(_Exchange[AsyncPool]):
             return step()
         try:
             async with asyncio.timeout(left(deadline)):
-                return await asyncio.wrap_future(_in_thread(step))
+                return await asyncio.wrap_future(in_thread(step))
         except TimeoutError:
             raise errors.SigningError(_SLOW_SIGNER) from None
 
@@ -174,18 +172,3 @@ class AsyncExchange(_Exchange[AsyncPool]):
                 raise
             failure = found
         raise failure
-
-
-def _in_thread(function: Callable[[], _T]) -> Future[_T]:
-    """Call a function in a thread of its own, which does not keep the process alive if it hangs."""
-    future: Future[_T] = Future()
-    future.set_running_or_notify_cancel()
-
-    def run() -> None:
-        try:
-            future.set_result(function())
-        except BaseException as error:  # noqa: BLE001 (it leaves in the thread that waits)
-            future.set_exception(error)
-
-    threading.Thread(target=copy_context().run, args=(run,), name="wonder-payment", daemon=True).start()
-    return future
