@@ -30,9 +30,12 @@ class Quiet(WSGIRequestHandler):
         """Print nothing."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def example() -> ModuleType:
-    """The example as the only app of a project. A process has one set of Django settings."""
+    """The example as the only app of a project. A process has one set of Django settings.
+
+    Of the session, not of the module: pytest-xdist can give a worker other modules' tests in between.
+    """
     from django.conf import settings  # noqa: PLC0415 (after the skip)
 
     example = load("django_view")
