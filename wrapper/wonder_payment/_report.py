@@ -28,8 +28,9 @@ def report_attempt(
     result: Result, number: int, seconds: float, on_attempt: Callable[[AttemptEvent], object] | None
 ) -> None:
     """Log an attempt and call on_attempt."""
-    text = "attempt %d: %s after %.3f s (request id %s)"
-    logger.debug(text, number, _label(result), seconds, result.request_id, extra=_fields(result, number, seconds))
+    if logger.isEnabledFor(logging.DEBUG):
+        text = "attempt %d: %s after %.3f s (request id %s)"
+        logger.debug(text, number, _label(result), seconds, result.request_id, extra=_fields(result, number, seconds))
     if on_attempt is not None:
         error = result if isinstance(result, WonderError) else None
         if error:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 import httpx
 
 from .failures import TRANSPORT_ERRORS
-from .received import MAX_BYTES, RawResponse
+from .received import MAX_BYTES, RawResponse, joined
 
 # How long an idle connection is kept: as in httpx.
 IDLE_SECONDS = 5.0
@@ -72,10 +72,9 @@ class HttpxConnection:
 
     def send(self, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float) -> RawResponse:
         """Send a request; see `SyncConnection.send`."""
-        timeout = {"timeout": TimeLeft(deadline, self._host)}
-        request = httpx.Request(method, _url(self._origin + uri), headers=headers, content=body, extensions=timeout)
+        request = _request(method, self._origin + uri, headers, body, TimeLeft(deadline, self._host))
         response = self._transport.handle_request(request)
-        received = dict(response.headers.items())
+        received = joined(response.headers.raw)
         try:
             stream = cast("httpx.SyncByteStream", response.stream)
             content = read(stream, received, response.extensions.get("network_stream"), deadline)
@@ -98,11 +97,10 @@ class AsyncHttpxConnection:
     async def send(self, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float) -> RawResponse:
         """Send a request; see `SyncConnection.send`."""
         # Half of the time for TCP and half for TLS: if cancelled in either, httpcore leaves the socket open.
-        timeout = {"timeout": {"connect": left(deadline) / 2}}
-        request = httpx.Request(method, _url(self._origin + uri), headers=headers, content=body, extensions=timeout)
+        request = _request(method, self._origin + uri, headers, body, {"connect": left(deadline) / 2})
         async with asyncio.timeout(left(deadline)):
             response = await self._transport.handle_async_request(request)
-        received = dict(response.headers.items())
+        received = joined(response.headers.raw)
         try:
             async with asyncio.timeout(left(deadline)):
                 content = await read_async(cast("httpx.AsyncByteStream", response.stream), received, deadline)
@@ -118,6 +116,15 @@ class AsyncHttpxConnection:
 
     def drop(self) -> None:
         """Leave the transport to the garbage collector, which closes its sockets."""
+
+
+def _request(method: str, url: str, headers: dict[str, str], body: bytes, timeout: dict[str, float]) -> httpx.Request:
+    # From a stream: for a content, httpx would search the headers for those that are missing.
+    target, stream, extensions = _url(url), httpx.ByteStream(body), {"timeout": timeout}
+    headers = {"Host": target.netloc.decode("ascii"), "Content-Length": str(len(body)), **headers}
+    request = httpx.Request(method, target, headers=headers, stream=stream, extensions=extensions)
+    request.read()  # mock transports may read its content
+    return request
 
 
 @lru_cache(maxsize=64)

@@ -61,7 +61,7 @@ class AiohttpConnection:
                     method, url, headers=headers, data=body, allow_redirects=False, proxy_headers=self._proxy_headers
                 ) as response,
             ):
-                received = joined(response.headers.items())
+                received = joined(response.raw_headers)
                 try:
                     content = await read_async(response.content.iter_any(), received, deadline)
                 finally:

@@ -11,12 +11,12 @@ from wonder_payment._redact import redact
 MAX_BYTES = 1024 * 1024
 
 
-def joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Return headers with names in lower case, and the values of each name joined by commas."""
+def joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Return headers as text, with names in lower case, and the values of each name joined by commas."""
     received = dict[str, str]()
-    for name, value in headers:
-        key = name.lower()
-        received[key] = f"{received[key]}, {value}" if key in received else value
+    for raw_name, raw_value in headers:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        received[name] = f"{received[name]}, {value}" if name in received else value
     return received
 
 
