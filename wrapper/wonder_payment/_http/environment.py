@@ -99,7 +99,7 @@ def _load_client_certificate(context: ssl.SSLContext, value: object) -> None:
     except (OSError, ValueError) as error:
         problem = "it must be PEM, a certificate and its own key, with the password of the key if that is encrypted"
         if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
-            problem = error.strerror
+            problem = error.strerror or type(error).__name__
     else:
         return
     raise ConfigurationError(f"client_certificate= cannot be used: {problem}.", attempts=0)
