@@ -130,7 +130,7 @@ BAD = {
     ],
     "client_certificate": [
         *((value, PATH) for value in ("missing", "", 1, (), ("both",), ("certificate", "missing"), ("both", SECRET))),
-        *((("certificate", "encrypted key", password), PATH) for password in (1, [SECRET], lambda: SECRET)),
+        *((("certificate", "encrypted key", password), PATH) for password in (None, 1, [SECRET], lambda: SECRET)),
         (("certificate", "key", SECRET, SECRET), PATH),
         (("certificate", None), PATH),
         ("folder", "client_certificate= cannot be used: Is a directory."),
@@ -224,7 +224,7 @@ def mutual(script: Script, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> 
 @for_all_transports
 @pytest.mark.parametrize(
     "certificate",
-    ["both", ("certificate", "key"), ("both", "both", None), ("certificate", "encrypted key", SECRET)],
+    ["both", ("certificate", "key"), ("certificate", "encrypted key", SECRET)],
     ids=str,
 )
 def test_a_gateway_gets_the_client_certificate(

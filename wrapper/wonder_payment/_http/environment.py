@@ -85,17 +85,17 @@ def _path(required: str, value: object) -> str:
 
 def _load_client_certificate(context: ssl.SSLContext, value: object) -> None:
     match value:
-        case (file, key, None | str() | bytes() as password):
+        case (file, key, str() | bytes() as password):
             pass
         case (file, key):
-            password = None
+            password = ""
         case file:
-            key, password = file, None
+            key, password = file, ""
     required = "client_certificate= must be the path of a file that exists, or a tuple of two and perhaps a password."
     file, key = _path(required, file), _path(required, key)
     try:
         # Without any password, OpenSSL would prompt for one on the terminal.
-        context.load_cert_chain(file, key, password or "")
+        context.load_cert_chain(file, key, password)
     except (OSError, ValueError) as error:
         problem = "it must be PEM, a certificate and its own key, with the password of the key if that is encrypted"
         if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
