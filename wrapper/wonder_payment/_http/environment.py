@@ -83,7 +83,7 @@ def _path(required: str, value: object) -> str:
     return text
 
 
-def _load_client_certificate(context: ssl.SSLContext, value: object) -> None:
+def _load_client_certificate(context: ssl.SSLContext, value: Any) -> None:
     match value:
         case (file, key, str() | bytes() as password):
             pass
