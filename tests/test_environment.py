@@ -334,8 +334,9 @@ def recording(heads: list[bytes], response: bytes) -> Script:
     return script
 
 
-def connect_proxy(heads: list[bytes]) -> Script:
-    """Return the script of a proxy that wants a user and a password, with the gateway in its tunnel."""
+def connect_proxy(heads: list[bytes], inside: Script | None = None) -> Script:
+    """Return the script of a proxy that wants a user and a password, with the gateway, or a script, in its tunnel."""
+    inside = inside or over_tls(authority().issue_cert(NOWHERE), recording(heads, GOOD))
 
     def script(connection: socket.socket) -> None:
         head = b""
@@ -346,7 +347,7 @@ def connect_proxy(heads: list[bytes]) -> Script:
             connection.sendall(b"HTTP/1.1 407 not svc:%s\r\nContent-Length: 0\r\n\r\n" % WRONG)
         else:
             connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-            over_tls(authority().issue_cert(NOWHERE), recording(heads, GOOD))(connection)
+            inside(connection)
 
     return script
 

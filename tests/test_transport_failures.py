@@ -59,8 +59,8 @@ PROTOCOL = (
     "response."
 )
 TLS = (
-    "No secure connection: broken off. Check base_url, the trusted certificates (SSL_CERT_FILE, SSL_CERT_DIR) and this "
-    "machine's clock."
+    "No secure connection: broken off. Check base_url, the trusted certificates (ca_file=, SSL_CERT_FILE, "
+    "SSL_CERT_DIR), client_certificate= if it is required, and this machine's clock."
 )
 
 

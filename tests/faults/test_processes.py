@@ -33,7 +33,7 @@ from wonder_payment import (
     StillPendingError,
     WonderError,
 )
-from wonder_payment._http import places
+from wonder_payment._http import environment, places
 from wonder_payment.simulator import Fault, SimulatedGateway, app
 
 THREADS = 32
@@ -405,12 +405,12 @@ def test_a_client_makes_new_connections_after_a_late_gevent_patch(monkeypatch: p
     """gevent replaces the class; a TLS context from before raises a TypeError in each request after it."""
     contexts = list[type]()
 
-    def certificates(_origin: str) -> ssl.SSLContext:
+    def certificates(_origin: str, _ca_file: object) -> ssl.SSLContext:
         contexts.append(ssl.SSLContext)
         return native(ssl.PROTOCOL_TLS_CLIENT)
 
     native, patched = ssl.SSLContext, type("SSLContext", (ssl.SSLContext,), {})
-    monkeypatch.setattr(places, "certificates", certificates)
+    monkeypatch.setattr(environment, "certificates", certificates)
     pools = places.ProcessPools("https://127.0.0.1:9", None, 100)
     before = pools.here()
     monkeypatch.setattr(ssl, "SSLContext", patched)

@@ -4,6 +4,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Generator
 from datetime import date
+from pathlib import Path
 from typing import Any, assert_type
 from uuid import UUID
 
@@ -84,6 +85,10 @@ def settings(pem: str, key: RSAPrivateKey) -> None:
     WonderClient("app")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     WonderClient.from_env(nonsense=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     WonderClient("app", pem, environment="sandbox", transport="fast", max_connections=10, on_attempt=observe)
+    WonderClient("app", pem, environment="sandbox", proxy="http://proxy.example:3128", ca_file="ca.pem")
+    AsyncWonderClient("app", pem, environment="sandbox", client_certificate=("service.pem", Path("service.key")))
+    WonderClient.from_env(ca_file=Path("ca.pem"), client_certificate=("service.pem", "service.key", b"secret"))
+    WonderClient.from_env(client_certificate=("a", "b", "c", "d"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     WonderClient("app", pem, environment="sandbox", transport="aiohttp")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 

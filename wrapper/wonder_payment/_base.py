@@ -42,6 +42,9 @@ class BaseClient(Generic[TransportT]):
         on_attempt: Callable[[AttemptEvent], object] | None = None,
         transport: TransportT | None = None,
         max_connections: int = 100,
+        proxy: str | None = None,
+        ca_file: str | Path | None = None,
+        client_certificate: config.ClientCertificate | None = None,
     ) -> None:
         number("max_connections=", max_connections, minimum=1, maximum=10_000, whole=True)
         config.check_policy(timeout, retry)
@@ -53,9 +56,9 @@ class BaseClient(Generic[TransportT]):
         self._policy = Policy(retry, timeout, on_retry, on_attempt)
         self._auth = WonderAuth(self._app_id, key_or_signer(private_key, passphrase), origin=self._origin)
         self._max_connections = max_connections
-        self._open(transport)
+        self._open(transport, proxy=proxy, ca_file=ca_file, client_certificate=client_certificate)
 
-    def _open(self, transport: TransportT | None) -> None:
+    def _open(self, transport: TransportT | None, **network: Any) -> None:
         raise NotImplementedError
 
     @classmethod

@@ -60,20 +60,24 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
             error that it raises ends the call and reaches the caller.
         on_attempt: Called after each attempt with an `AttemptEvent`, for example for a histogram; see ``on_retry``.
         transport: ``"fast"`` needs less CPU time; tools that instrument or mock httpx do not see its requests. Or an
-            httpx transport to use instead of the default, for example a proxy or a mock. All processes and event loops
+            httpx transport to use instead of the default, for example a mock. All processes and event loops
             then use that one object; if they cannot share it, make a client in each.
         max_connections: How many requests may be in flight at a time, from 1 to 10,000, in each process or event loop.
             Further calls wait for a free connection until their deadline (``max_elapsed``, or a wait's ``timeout``),
             and then raise `RequestTimeoutError`.
+        proxy: The URL of a proxy for all requests, instead of the environment's: ``http://user:password@host:port``,
+            with special characters percent-encoded.
+        ca_file: The path of a PEM file with the only authorities to trust, instead of the environment's.
+        client_certificate: Your certificate for mutual TLS: the path of a PEM file with certificate and key, or a tuple
+            of both paths, with the key's password as its third item if it has one.
 
     Raises:
         ConfigurationError: An argument is wrong. Nothing is sent before the first check.
     """
 
-    def _open(self, transport: httpx.BaseTransport | Literal["fast"] | None) -> None:
-        self._pools = ProcessPools(
-            self._origin, checked_transport(transport, httpx.BaseTransport), self._max_connections
-        )
+    def _open(self, transport: httpx.BaseTransport | Literal["fast"] | None, **network: Any) -> None:
+        checked = checked_transport(transport, httpx.BaseTransport, **network)
+        self._pools = ProcessPools(self._origin, checked, self._max_connections, **network)
 
     @clears_locals
     def check_token(
@@ -207,10 +211,9 @@ class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport | Literal["fast"]]):
     are closed by that loop, if it still runs.
     """
 
-    def _open(self, transport: httpx.AsyncBaseTransport | Literal["fast"] | None) -> None:
-        self._pools = LoopPools(
-            self._origin, checked_transport(transport, httpx.AsyncBaseTransport), self._max_connections
-        )
+    def _open(self, transport: httpx.AsyncBaseTransport | Literal["fast"] | None, **network: Any) -> None:
+        checked = checked_transport(transport, httpx.AsyncBaseTransport, **network)
+        self._pools = LoopPools(self._origin, checked, self._max_connections, **network)
 
     @clears_locals
     async def check_token(

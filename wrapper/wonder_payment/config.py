@@ -6,7 +6,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from inspect import iscoroutinefunction
 from pathlib import Path
-from typing import Any, Protocol, TypedDict, cast, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypedDict, cast, runtime_checkable
 from uuid import UUID
 
 import httpx
@@ -17,7 +17,10 @@ from .errors import ConfigurationError, InvalidTokenError, WonderError
 from .events import AttemptEvent
 from .retry import PollPolicy, RetryPolicy, number
 
-__all__ = ["Environment", "Settings", "Signer"]
+__all__ = ["ClientCertificate", "Environment", "Settings", "Signer"]
+
+# The path of a PEM file with certificate and key; or the paths of both, perhaps with the password of the key.
+ClientCertificate: TypeAlias = str | Path | tuple[str | Path, str | Path] | tuple[str | Path, str | Path, str | bytes]
 
 LANGUAGES = ("en", "zh-HK", "zh-CN")
 
@@ -76,6 +79,9 @@ class Settings(TypedDict, total=False):
     on_attempt: Callable[[AttemptEvent], object] | None
     transport: Any
     max_connections: int
+    proxy: str | None
+    ca_file: str | Path | None
+    client_certificate: ClientCertificate | None
 
 
 def plain_text(value: object) -> str | None:
@@ -167,16 +173,20 @@ def check_callback(name: str, callback: object) -> None:
         raise ConfigurationError(f"{name} must be a plain function: nothing would await an async one.", attempts=0)
 
 
-def checked_transport(transport: Any, kind: type) -> Any:
+def checked_transport(transport: Any, kind: type, **network: object) -> Any:
     """Return the transport if it is of this kind, ``"fast"`` or None.
 
     Raises:
-        ConfigurationError: It is not.
+        ConfigurationError: It is not; or it is the caller's own, which uses none of the settings of the network.
     """
-    if transport is None or isinstance(transport, kind) or plain_text(transport) == "fast":
+    given = [f"{name}=" for name, value in network.items() if value is not None]
+    is_own = isinstance(transport, kind)
+    if transport is None or plain_text(transport) == "fast" or (is_own and not given):
         return transport
-    given = described(transport)
-    raise ConfigurationError(f"transport= must be an httpx.{kind.__name__}, 'fast' or None, not {given}.", attempts=0)
+    problem = f"must be an httpx.{kind.__name__}, 'fast' or None, not {described(transport)}"
+    if is_own:
+        problem = f"of your own does not use {given[0]}: set it in the transport"
+    raise ConfigurationError(f"transport= {problem}.", attempts=0)
 
 
 def check_policy(timeout: object, retry: object) -> None:

@@ -26,7 +26,10 @@ _PERMANENT_TLS = re.compile(
 # How h11 reports that a connection ended too early: no fault of the protocol.
 _ENDED = re.compile("disconnected|closed connection|incomplete", re.IGNORECASE)
 
-_TLS_ADVICE = "Check base_url, the trusted certificates (SSL_CERT_FILE, SSL_CERT_DIR) and this machine's clock."
+_TLS_ADVICE = (
+    "Check base_url, the trusted certificates (ca_file=, SSL_CERT_FILE, SSL_CERT_DIR), client_certificate= if it is "
+    "required, and this machine's clock."
+)
 _PROTOCOL_ADVICE = "Check base_url, and whether a proxy or a firewall changes the response."
 
 _PROTOCOL_ERRORS = (httpx.ProtocolError, httpx.UnsupportedProtocol)

@@ -34,6 +34,8 @@ class AiohttpConnection:
         self._proxy_headers = dict[str, str]()
         if proxy and proxy.raw_auth:
             self._proxy_headers["Proxy-Authorization"] = f"Basic {base64.b64encode(b':'.join(proxy.raw_auth)).decode()}"
+        # aiohttp sends the proxy's headers with CONNECT only; a plain request itself is for the proxy.
+        self._headers = {} if origin.startswith("https:") else self._proxy_headers
         self._session: aiohttp.ClientSession | None = None
 
     def _open_session(self) -> aiohttp.ClientSession:
@@ -58,7 +60,12 @@ class AiohttpConnection:
             async with (
                 asyncio.timeout(left(deadline)),
                 self._session.request(
-                    method, url, headers=headers, data=body, allow_redirects=False, proxy_headers=self._proxy_headers
+                    method,
+                    url,
+                    headers=self._headers | headers,
+                    data=body,
+                    allow_redirects=False,
+                    proxy_headers=self._proxy_headers,
                 ) as response,
             ):
                 received = joined(response.raw_headers)

@@ -14,7 +14,7 @@ import httpx
 from wonder_payment.errors import ConfigurationError
 
 from .connections import AsyncConnection, AsyncHttpxConnection, HttpxConnection
-from .environment import certificates, environment_proxy
+from .environment import network_options
 from .pool import AsyncPool, SyncPool
 
 _PlaceT = TypeVar("_PlaceT")
@@ -54,8 +54,10 @@ class _Pools(Generic[_PlaceT, _PoolT]):
 class ProcessPools(_Pools[tuple[int, type], SyncPool]):
     """The pools of a sync client. A forked child must neither use nor close its parent's pool."""
 
-    def __init__(self, origin: str, transport: httpx.BaseTransport | str | None, max_connections: int) -> None:
-        options = _options(origin)
+    def __init__(
+        self, origin: str, transport: httpx.BaseTransport | str | None, max_connections: int, **network: Any
+    ) -> None:
+        options = _options(origin, network)
 
         def make() -> SyncPool:
             if isinstance(transport, httpx.BaseTransport):
@@ -83,8 +85,10 @@ class ProcessPools(_Pools[tuple[int, type], SyncPool]):
 class LoopPools(_Pools[asyncio.AbstractEventLoop, AsyncPool]):
     """The pools of an async client."""
 
-    def __init__(self, origin: str, transport: httpx.AsyncBaseTransport | str | None, max_connections: int) -> None:
-        options = _options(origin)
+    def __init__(
+        self, origin: str, transport: httpx.AsyncBaseTransport | str | None, max_connections: int, **network: Any
+    ) -> None:
+        options = _options(origin, network)
 
         def make() -> AsyncPool:
             if transport == "fast":
@@ -134,12 +138,12 @@ def running_loop() -> asyncio.AbstractEventLoop:
         raise ConfigurationError(problem, attempts=0) from None
 
 
-def _options(origin: str) -> Callable[[], dict[str, Any]]:
+def _options(origin: str, network: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     """Return a function that gives a transport's options: made once, and once more after a late patch by gevent."""
 
     @cache
     def options(_context: type) -> dict[str, Any]:
-        return {"verify": certificates(origin), "proxy": environment_proxy(origin)}
+        return network_options(origin, **network)
 
     return lambda: options(ssl.SSLContext)
 

@@ -10,7 +10,7 @@ import attrs
 import httpx
 
 from wonder_payment import ConfigurationError, TokenReference, WonderError
-from wonder_payment._http.environment import certificates, environment_proxy, proxy_setting
+from wonder_payment._http.environment import network_options, proxy_setting
 from wonder_payment._http.response import CLOCK_TOLERANCE, clock_difference, http_date
 from wonder_payment._keys import loaded_key
 from wonder_payment._variables import key_variable, settings_from
@@ -107,9 +107,9 @@ class Examination:
     def connection(self) -> Finding:
         """Connect to the gateway."""
         origin = self._settings["base_url"]
-        proxy = environment_proxy(origin)
-        transport = httpx.HTTPTransport(verify=certificates(origin), proxy=proxy)
-        self._gateway = Gateway(self._settings, Recorder(transport))
+        options = network_options(origin)
+        proxy = options["proxy"]
+        self._gateway = Gateway(self._settings, Recorder(httpx.HTTPTransport(**options)))
         reply = self._gateway.head()
         route = f"{origin} {route_to(origin, proxy)}"
         if reply.status is None:
