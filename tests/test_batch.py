@@ -4,7 +4,6 @@ import asyncio
 import gc
 import itertools
 import pickle
-
 import time
 import traceback
 import weakref

@@ -117,16 +117,8 @@ def attempts(
     number = limited = turns = 0
     refund = retry.quota_per_success
     while True:
-        while throttle:
-            if slot := throttle.take_slot():
-                deadline += slot
-                patience += slot
-                yield Sleep(slot)
-            left = throttle.take_turn(patience)
-            if left <= 0 and not throttle.stopped.is_set():
-                break
-            deadline += left
-            yield Sleep(left)  # the other tokens wake at the same time, so each takes a slot again
+        if throttle:
+            deadline, patience = yield from _turn(throttle, deadline, patience)
         began = time.monotonic()
         result: Result = yield Attempt(policy.timeout, deadline)
         is_sent = result.request_id is not None
@@ -163,6 +155,20 @@ def attempts(
         report_retry(failure, number, seconds, delay, policy.on_retry)
         if taken:
             yield Sleep(delay)
+
+
+def _turn(throttle: Throttle, deadline: float, patience: float) -> Steps[tuple[float, float]]:
+    """Sleep until a token of a batch may send a request, and return its deadline and patience, which move along."""
+    while True:
+        if slot := throttle.take_slot():
+            deadline += slot
+            patience += slot
+            yield Sleep(slot)
+        left = throttle.take_turn(patience)
+        if left <= 0 and not throttle.stopped.is_set():
+            return deadline, patience
+        deadline += left
+        yield Sleep(left)  # the other tokens wake at the same time, so each takes a slot again
 
 
 def check(policy: Policy) -> Steps[PaymentToken]:

@@ -152,7 +152,7 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
                 spaced. None: as many as ``concurrency`` allows.
 
         Raises:
-            ConfigurationError: ``concurrency`` or ``max_per_second`` is wrong, ``tokens`` is one token, or the client is closed.
+            ConfigurationError: A number is wrong, ``tokens`` is one token, or the client is closed.
         """
         check_batch(tokens, Iterable, concurrency, max_per_second)
         throttle = Throttle(max_per_second)
