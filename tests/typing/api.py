@@ -284,7 +284,7 @@ def simulator(gateway: SimulatedGateway, request: SimulatedRequest, verdict: Ver
     assert_type(gateway.clock_offset, float)
     assert_type(gateway.requests, list[SimulatedRequest])
     assert_type(request.token, str | None)
-    assert_type(request.status, int)
+    assert_type(request.status, int | None)
     assert_type(request.verdict, Verdict)
     assert_type(verdict.rejection, Rejection | None)
     assert_type(verdict.string_to_sign, str | None)
