@@ -158,7 +158,9 @@ class SimulatorState:
                 response = JSONResponse(self.variant.good_body(data={"payment_token": token.poll()}))
             else:
                 response = JSONResponse(self.variant.good_body())
-            broken = fault and ("no response" if fault.delay == math.inf else fault.broken)
+            broken: Broken | Literal["no response"] | None = None
+            if fault:
+                broken = "no response" if fault.delay == math.inf else fault.broken
             response.headers["Date"] = formatdate(now, usegmt=True)
             self.requests.append(
                 SimulatedRequest(
