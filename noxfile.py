@@ -114,7 +114,7 @@ def schemathesis(session: nox.Session) -> None:
 
 @nox.session(tags=["full"])
 def peers(session: nox.Session) -> None:
-    """Test the package with nginx, squid, Prism, gunicorn and uvicorn; a program that is missing is skipped."""
+    """Test the package with nginx, squid, Prism, SoftHSM, gunicorn and uvicorn; a missing program is skipped."""
     _install_wheel(session, "fast,cli,simulator", *_group("peers"))
     home = Path(session.virtualenv.location)
     if shutil.which("npm"):

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import itertools
 import pickle
+import time
 import traceback
 import weakref
 from collections import deque
@@ -28,7 +29,7 @@ from batches import (
     uuids,
     verified,
 )
-from conftest import TOKEN, Caller, caller_of
+from conftest import TOKEN, Caller, Clock, caller_of
 from wonder_payment import (
     AsyncWonderClient,
     ConfigurationError,
@@ -37,6 +38,7 @@ from wonder_payment import (
     NetworkError,
     NotFoundError,
     RequestTimeoutError,
+    RetryPolicy,
     ServerError,
     TokenReference,
     WonderClient,
@@ -144,6 +146,16 @@ def test_concurrency_bounds_the_requests_in_flight(caller: Caller, concurrency: 
     assert wire.max_in_flight == concurrency
 
 
+def test_max_per_second_spaces_the_requests_evenly(caller: Caller, gateway: SimulatedGateway, clock: Clock) -> None:
+    tokens = add_verified(gateway, 3)
+    gateway.inject(Fault(status=502), token=tokens[1])
+    began = time.monotonic()
+    results = check_all(caller, tokens, settings={"retry": RetryPolicy(jitter=0.0)}, concurrency=1, max_per_second=0.25)
+    assert (verified(results), len(gateway.requests)) == (sorted(tokens), 4)
+    assert time.monotonic() - began == pytest.approx(12.0)
+    assert clock.slept == pytest.approx([4.0, 0.5, 3.5, 4.0])
+
+
 @pytest.mark.parametrize(("client", "kind"), LAZY_SOURCES)
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_an_endless_source_is_read_as_far_as_needed_and_closed(
@@ -206,6 +218,7 @@ def test_memory_is_constant(caller: Caller, *, is_good: bool) -> None:
 
 BAD_ARGUMENTS: list[tuple[str, Any]] = [
     *(("concurrency", value) for value in (0, -1, 1.5, 2.0, True, "4", None, 10**9, float("nan"))),
+    *(("max_per_second", value) for value in (0, -1, 0.0001, True, "4", float("nan"), float("inf"))),
     *(
         ("tokens", value)
         for value in (TOKEN, TOKEN.encode(), UUID(TOKEN), TokenReference(TOKEN), None, 17, Source, object)

@@ -148,6 +148,8 @@ def test_a_failed_check_has_its_error_and_does_not_stop_the_batch(gateway: Simul
         (["tokens.txt", "--column", "token"], "", "has no column token. Its columns are: none."),
         (["tokens.txt", "--column", "token"], "token\n" + "x" * 200_000, "not a CSV file: field larger than field"),
         (["tokens.txt", "--concurrency", "0"], VERIFIED, "--concurrency"),
+        (["tokens.txt", "--rate", "0"], VERIFIED, "--rate"),
+        (["tokens.txt", "--rate", "inf"], VERIFIED, "--rate"),
         (["tokens.txt", "--customer-uuid", "x"], VERIFIED, "customer_uuid must be a UUID"),
         (["tokens.txt", "--verify-uuid", "x"], VERIFIED, "verify_uuid must be a UUID"),
         (["tokens.txt", "--customer-column", "c"], VERIFIED, "has no column c. Its columns are: …0001."),

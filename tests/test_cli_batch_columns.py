@@ -27,6 +27,11 @@ def source(tmp_path: Path) -> Path:
         f'\n"token"\n{VERIFIED}\n{FAILED}\n',
         f"Token\r\n{VERIFIED}\r\n{FAILED}\r\n",
         f"\ufefftoken,id\n{VERIFIED},1\n{FAILED},2\n",
+        f"id;token\n1;{VERIFIED}\n2;{FAILED}\n",
+        f"id\ttoken\n1\t{VERIFIED}\n2\t{FAILED}\n",
+        f'id;"card, stored, or not";amount, HKD\n1;{VERIFIED};"1,50"\n2;{FAILED};2,50\n',
+        f'"a;b;c",card\n1,{VERIFIED}\n2,{FAILED}\n',
+        f" \t{VERIFIED}\t\n{FAILED}\n",
         f"{VERIFIED}\n{FAILED}\n",
         f"{VERIFIED}\n{FAILED}, \n{FAILED}\n",
     ],
@@ -42,6 +47,11 @@ def source(tmp_path: Path) -> Path:
         "one column",
         "one column, Windows",
         "byte order mark",
+        "semicolons",
+        "tabs",
+        "semicolons and commas",
+        "semicolons in quotes",
+        "a list with tabs",
         "a list",
         "a list with a comma",
     ],
@@ -50,6 +60,17 @@ def test_the_column_of_tokens_is_recognised(gateway: SimulatedGateway, source: P
     source.write_text(content)
     run(gateway, "batch", source)
     assert sorted(checked(gateway)) == [VERIFIED, FAILED]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"], ids=["comma", "semicolon", "tab"])
+def test_named_columns_have_the_separator_of_the_first_line(
+    gateway: SimulatedGateway, source: Path, separator: str
+) -> None:
+    rows = [["kind", "card", "owner"], ["new", VERIFIED, TEST_CUSTOMER_UUID], ["old", FAILED, TEST_CUSTOMER_UUID]]
+    source.write_text("\n".join(separator.join(row) for row in rows))
+    run(gateway, "batch", source, "--column", "card", "--customer-column", "owner")
+    assert sorted(checked(gateway)) == [VERIFIED, FAILED]
+    assert {request.customer_uuid for request in gateway.requests} == {TEST_CUSTOMER_UUID}
 
 
 def test_many_rows_without_a_value_do_not_hide_a_known_name(gateway: SimulatedGateway, source: Path) -> None:
@@ -90,9 +111,19 @@ def test_the_column_of_the_customers_is_not_taken_for_the_tokens(source: Path) -
         ),
         ("id,name\n", "No column of tokens was recognised. The columns are: id, name."),
         (f"{VERIFIED},{FAILED}\n{ALIPAY},{UNKNOWN}\n", "Add a line with the names of the columns."),
+        (f"{VERIFIED};1\n{FAILED};2\n", "Add a line with the names of the columns."),
         ("id,name\n" + "x" * 200_000, "not a CSV file: field larger than field limit"),
     ],
-    ids=["two columns", "two names", "two names, no UUIDs", "none", "no rows", "no names", "no CSV"],
+    ids=[
+        "two columns",
+        "two names",
+        "two names, no UUIDs",
+        "none",
+        "no rows",
+        "no names",
+        "no names, semicolons",
+        "no CSV",
+    ],
 )
 def test_a_column_that_is_not_recognised_is_reported_and_nothing_is_sent(
     gateway: SimulatedGateway, source: Path, content: str, problem: str

@@ -75,6 +75,7 @@ def test_the_usage_line_names_the_arguments(monkeypatch: pytest.MonkeyPatch, com
     [
         ("wait", "--timeout SECONDS     Maximum time to wait. [default: 60]"),
         ("batch", "--concurrency NUMBER"),
+        ("batch", "--rate NUMBER"),
         ("simulator", "--port PORT"),
         ("simulator", "--envelope code|error_code"),
     ],

@@ -2,6 +2,7 @@
 
 import html
 import json
+import math
 import re
 import time
 import uuid
@@ -12,6 +13,7 @@ import httpx
 import pytest
 from conftest import TOKEN
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from wonder_payment import NetworkError, RetryPolicy
 from wonder_payment.signing import sign, string_to_sign
 from wonder_payment.simulator import TEST_TOKENS, Fault, SimulatedGateway, SimulatedRequest
 
@@ -113,6 +115,30 @@ def test_the_status_of_a_request_is_coloured_by_its_class(gateway: SimulatedGate
     shown = get(gateway).text.split(f'id="request-{number}"')[1].partition("</tr>")[0]
     assert f'<span class="pill {pill}">{status}</span>' in shown
     assert "pill good" not in shown.replace(f'<span class="pill good">{status}</span>', "")
+
+
+@pytest.mark.parametrize(
+    ("fault", "shown"),
+    [
+        (Fault(broken="reset before"), "connection reset"),
+        (Fault(broken="reset in the middle"), "reset in the body"),
+        (Fault(broken="truncated", status=502), "truncated"),
+        (Fault(delay=math.inf), "no response"),
+        (Fault(delay=math.inf, broken="truncated"), "no response"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_page_shows_what_happened_instead_of_a_response(
+    gateway: SimulatedGateway, fault: Fault, shown: str
+) -> None:
+    token = gateway.add_token()
+    gateway.inject(fault)
+    with gateway.client(retry=RetryPolicy.never(), timeout=0.3) as wonder, pytest.raises(NetworkError):
+        wonder.check_token(token)
+    (request,) = gateway.requests
+    row = get(gateway).text.split(f'id="request-{request.number}"')[1].partition("</tr>")[0]
+    assert f'<span class="pill bad">{shown}</span>' in row
+    assert (request.status, request.broken) == (None, "no response" if fault.delay else fault.broken)
 
 
 def test_only_a_token_that_is_not_settled_can_be_approved_or_declined(gateway: SimulatedGateway) -> None:

@@ -155,7 +155,7 @@ def test_a_bad_reference_is_an_error_of_its_own_result(kind: Kind, wire: Wire, n
 
 @for_both_clients
 def test_a_batch_has_no_customer_of_its_own(kind: Kind, wire: Wire) -> None:
-    assert list(inspect.signature(kind.check_tokens).parameters) == ["self", "tokens", "concurrency"]
+    assert list(inspect.signature(kind.check_tokens).parameters) == ["self", "tokens", "concurrency", "max_per_second"]
     with pytest.raises(TypeError, match="customer_uuid"):
         wire.call(kind, "check_tokens", [TOKEN], customer_uuid=CUSTOMER)
 

@@ -107,7 +107,7 @@ def test_a_signer_must_return_bytes(caller: Caller, gateway: SimulatedGateway) -
     ids=lambda value: type(value).__name__,
 )
 def test_other_keys_and_objects_without_sign_are_rejected(kind: Kind, value: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"^private_key="):
+    with pytest.raises(ConfigurationError, match=r"^private_key= must be .*, or an object with sign\(message\), not"):
         kind("app", value, environment="sandbox")
 
 

@@ -244,13 +244,17 @@ def test_a_deleted_token_takes_its_faults_along(gateway: SimulatedGateway, contr
 def test_requests_are_listed_and_cleared(gateway: SimulatedGateway, control: Control) -> None:
     with gateway.client() as wonder:
         wonder.check_token(VERIFIED)
+        gateway.inject(Fault(broken="reset before"))
+        with pytest.raises(NetworkError):
+            wonder.with_options(retry=NEVER).check_token(VERIFIED)
     path = "/svc/payment/api/v1/openapi/customers/uuid/payment_tokens/check"
     for time in ("20260101000000", "20261399000000", "now"):
         headers = {"Credential": f"{gateway.app_id}/{time}/Wonder-RSA-SHA256"}
         httpx.post(gateway.base_url + path, headers=headers, content=b"\xff", trust_env=False)
     requests = control("GET", "/requests")["requests"]
-    assert [request["status"] for request in requests] == [200, 401, 401, 400]
-    good, *bad = requests
+    assert [request["status"] for request in requests] == [200, None, 401, 401, 400]
+    assert [request["broken"] for request in requests] == [None, "reset before", None, None, None]
+    good, _, *bad = requests
     assert (good["token"], good["verdict"]["rejection"], good["number"]) == (
         VERIFIED,
         None,

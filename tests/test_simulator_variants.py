@@ -204,6 +204,8 @@ def test_an_echo_path_may_be_missing(paths: Any) -> None:
         {"code": False},
         {"code": 0.0},
         {"code": []},
+        {"code": 200, "envelope": "error_code"},
+        {"code": "0", "envelope": "error_code"},
         {"echo_paths": ECHO_PATHS[0]},
         {"echo_paths": ["/echo"]},
         {"echo_paths": None},
@@ -273,7 +275,15 @@ def test_the_command_runs_each_variant_and_prints_what_it_requires(
         process.communicate()
 
 
-@pytest.mark.parametrize("option", [["--code", "1"], ["--envelope", "old"]], ids=["code", "envelope"])
-def test_the_command_rejects_an_unknown_variant(option: list[str]) -> None:
-    result = run(None, "simulator", *option)
-    assert (result.exit_code, option[0] in result.stderr) == (2, True)
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--code", "1"], "--code"),
+        (["--envelope", "old"], "--envelope"),
+        (["--envelope", "error_code", "--code", "200"], 'code belongs to the envelope "code"'),
+    ],
+    ids=["code", "envelope", "both"],
+)
+def test_the_command_rejects_an_unknown_variant(options: list[str], problem: str) -> None:
+    result = run(None, "simulator", *options)
+    assert (result.exit_code, problem in result.stderr) == (2, True)

@@ -138,6 +138,61 @@ def test_on_retry_is_called_for_a_rate_limit(play: Player) -> None:
     assert calls == [(1, 5.0), (2, 5.0)]
 
 
+# With max_per_second, each request has a slot.
+
+
+@pytest.mark.parametrize(
+    ("max_per_second", "asked_at", "slots"),
+    [
+        pytest.param(None, [0.0, 0.0, 5.0], [0.0, 0.0, 5.0], id="no limit"),
+        pytest.param(4.0, [0.0] * 4, [0.0, 0.25, 0.5, 0.75], id="all at once"),
+        pytest.param(4, [0.0, 0.125, 0.125], [0.0, 0.25, 0.5], id="early"),
+        pytest.param(4.0, [0.0, 0.5, 0.875], [0.0, 0.5, 0.875], id="slower than the limit"),
+        pytest.param(4.0, [0.0, 60.0, 60.0], [0.0, 60.0, 60.25], id="no burst after a silence"),
+        pytest.param(0.001, [0.0] * 3, [0.0, 1000.0, 2000.0], id="slow"),
+    ],
+)
+def test_slots_are_evenly_spaced(
+    play: Player, max_per_second: float | None, asked_at: list[float], slots: list[float]
+) -> None:
+    throttle, taken = Throttle(max_per_second), []
+    for play.now in asked_at:
+        taken.append(play.now + throttle.take_slot())
+    assert taken == slots
+
+
+def test_a_retry_takes_a_slot_too(play: Player) -> None:
+    play(checked(Throttle(0.25)), failed(502), failed(502), SUCCESS)
+    assert play.sleeps == [1.0, 3.0, 2.0, 2.0]
+    assert play.began == [0.0, 4.0, 8.0]
+
+
+def test_the_time_until_a_slot_is_not_the_tokens_time(play: Player) -> None:
+    throttle = Throttle(0.01)
+    throttle.take_slot()
+    assert play(checked(throttle, max_elapsed=30.0), HANGS).attempts == 3
+    assert (play.sleeps, play.deadlines) == ([100.0, 1.0, 89.0, 2.0, 88.0], [110.0, 210.0, 307.0])
+
+
+def test_each_token_takes_another_slot_after_a_pause(play: Player) -> None:
+    throttle = Throttle(0.5)
+    flows = [checked(throttle) for _ in range(3)]
+    throttle.hold(9.0, sent_at=0.0)
+    assert [next(flow) for flow in flows] == [Sleep(9.0), Sleep(2.0), Sleep(4.0)]
+    play.now = 4.0
+    assert [next(flow) for flow in flows[1:]] == [Sleep(5.0)] * 2
+    play.now = 9.0
+    assert isinstance(next(flows[0]), Attempt)
+    assert [next(flow) for flow in flows[1:]] == [Sleep(2.0), Sleep(4.0)]
+
+
+def test_a_low_limit_costs_a_token_no_patience_in_an_outage(play: Player) -> None:
+    throttle = Throttle(0.01)
+    throttle.take_slot()
+    outcome = play(in_outage(throttle, max_elapsed=30.0), failed(503), failed(503), SUCCESS)
+    assert (outcome.result, play.began) == (SUCCESS, [100.0, 200.0, 300.0])
+
+
 # While the retry quota is spent, the tokens take turns.
 
 

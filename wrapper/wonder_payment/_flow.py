@@ -109,7 +109,7 @@ def attempts(
             attempts or its time. The call gives up when the batch has paused ``max_attempts`` times without any other
             response in between, or after eight times as many rate limits of its own. While the retry quota is spent,
             the tokens take turns. In an outage, requests sent in turn do not count as attempts, and the call gives up
-            after ``max_elapsed`` seconds.
+            after ``max_elapsed`` seconds. The time until a slot of the batch's ``max_per_second`` is not the call's.
     """
     retry = policy.retry
     deadline = min(time.monotonic() + retry.max_elapsed, until)
@@ -117,9 +117,8 @@ def attempts(
     number = limited = turns = 0
     refund = retry.quota_per_success
     while True:
-        while throttle and ((left := throttle.take_turn(patience)) > 0 or throttle.stopped.is_set()):
-            deadline += left
-            yield Sleep(left)
+        if throttle:
+            deadline, patience = yield from _turn(throttle, deadline, patience)
         began = time.monotonic()
         result: Result = yield Attempt(policy.timeout, deadline)
         is_sent = result.request_id is not None
@@ -156,6 +155,20 @@ def attempts(
         report_retry(failure, number, seconds, delay, policy.on_retry)
         if taken:
             yield Sleep(delay)
+
+
+def _turn(throttle: Throttle, deadline: float, patience: float) -> Steps[tuple[float, float]]:
+    """Sleep until a token of a batch may send a request, and return its deadline and patience, which move along."""
+    while True:
+        if slot := throttle.take_slot():
+            deadline += slot
+            patience += slot
+            yield Sleep(slot)
+        left = throttle.take_turn(patience)
+        if left <= 0 and not throttle.stopped.is_set():
+            return deadline, patience
+        deadline += left
+        yield Sleep(left)  # the other tokens wake at the same time, so each takes a slot again
 
 
 def check(policy: Policy) -> Steps[PaymentToken]:

@@ -88,6 +88,8 @@ def loaded_key(
     is_path = issubclass(type(key), Path)
     if content is None and not is_path:
         expected = "a private key: text, bytes, a pathlib.Path or an RSAPrivateKey"
+        if name == "private_key=":
+            expected += ", or an object with sign(message)"
         raise ConfigurationError(f"{name} must be {expected}, not {type(key).__name__}.", attempts=0)
     try:
         content = _content_of(cast("Path", key)) if is_path else cast("bytes", content)

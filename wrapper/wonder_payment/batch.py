@@ -60,14 +60,17 @@ class Throttle:
     """Decides when the next request of a batch may be sent, for all its tokens. Threads may share it.
 
     After a rate limit, no token sends a request for some time. While the retry quota is spent, the tokens take turns:
-    one of them sends a request at each interval, until one succeeds.
+    one of them sends a request at each interval, until one succeeds. With ``max_per_second``, each request also has a
+    slot, and the slots are evenly spaced.
 
     Attributes:
         pauses: How many pauses there were in a row, without any other response in between.
         stopped: Set when the batch has ended; sleeps then raise instead of returning.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_per_second: float | None = None) -> None:
+        self._spacing = 1 / max_per_second if max_per_second else 0.0
+        self._slot_at = -math.inf
         self._lock = threading.Lock()
         self.stopped = threading.Event()
         self._resume_at = 0.0
@@ -106,6 +109,14 @@ class Throttle:
             if is_up:
                 self._interval = self._turn_at = 0.0
                 self._up_at = time.monotonic()
+
+    def take_slot(self) -> float:
+        """Take the next free slot for a request, and return the seconds until it."""
+        with self._lock:
+            now = time.monotonic()
+            slot = max(self._slot_at, now)
+            self._slot_at = slot + self._spacing
+            return slot - now
 
     def take_turn(self, patience: float = math.inf) -> float:
         """Take the turn to send a request and return 0 or less; or return the seconds until the next try.

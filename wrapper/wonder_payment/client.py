@@ -140,10 +140,7 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
 
     @clears_locals
     def check_tokens(
-        self,
-        tokens: Iterable[UUIDLike | TokenReference],
-        *,
-        concurrency: int = 16,
+        self, tokens: Iterable[UUIDLike | TokenReference], *, concurrency: int = 16, max_per_second: float | None = None
     ) -> Generator[CheckResult]:
         """Check many tokens, several at a time, and yield their results as they complete.
 
@@ -155,12 +152,14 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
             tokens: The payment tokens' UUIDs, or `TokenReference` objects with the UUID of each token's customer; taken
                 one by one, in the thread that iterates.
             concurrency: How many to check at a time, from 1 to 10,000; at most ``max_connections`` of the client.
+            max_per_second: How many requests to start per second, from 0.001: retries count, and requests are evenly
+                spaced. None: as many as ``concurrency`` allows.
 
         Raises:
-            ConfigurationError: ``concurrency`` is wrong, ``tokens`` is one token, or the client is closed.
+            ConfigurationError: A number is wrong, ``tokens`` is one token, or the client is closed.
         """
-        check_batch(tokens, Iterable, concurrency)
-        throttle = Throttle()
+        check_batch(tokens, Iterable, concurrency, max_per_second)
+        throttle = Throttle(max_per_second)
 
         @clears_locals
         def check_one(token: UUIDLike | TokenReference) -> CheckResult:
@@ -238,14 +237,16 @@ class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport | Literal["fast"]]):
         return await drive_async(self._wait(timeout, poll, on_poll), self._attempts(reference))
 
     @clears_locals
-    def check_tokens(self, tokens: _Tokens, *, concurrency: int = 16) -> AsyncGenerator[CheckResult]:
+    def check_tokens(
+        self, tokens: _Tokens, *, concurrency: int = 16, max_per_second: float | None = None
+    ) -> AsyncGenerator[CheckResult]:
         """Check many tokens; see `WonderClient.check_tokens`.
 
         ``tokens`` may also be an async iterable. Closing the generator ends the batch at once: if you may exit a loop
         over it early, wrap it in ``contextlib.aclosing``.
         """
-        check_batch(tokens, (Iterable, AsyncIterable), concurrency)
-        throttle = Throttle()
+        check_batch(tokens, (Iterable, AsyncIterable), concurrency, max_per_second)
+        throttle = Throttle(max_per_second)
 
         @clears_locals
         async def check_one(token: UUIDLike | TokenReference) -> CheckResult:

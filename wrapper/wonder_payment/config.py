@@ -212,15 +212,17 @@ def check_wait(timeout: object, poll: object, on_poll: object) -> None:
     check_callback("on_poll", on_poll)
 
 
-def check_batch(tokens: object, kinds: Any, concurrency: object) -> None:
+def check_batch(tokens: object, kinds: Any, concurrency: object, max_per_second: object) -> None:
     """Check the arguments of a batch.
 
     Raises:
-        ConfigurationError: ``tokens`` is no iterable of these kinds, or one token; or ``concurrency`` is out of bounds.
+        ConfigurationError: ``tokens`` is no iterable of these kinds, or one token; or a number is out of bounds.
     """
     if isinstance(tokens, str | bytes) or not isinstance(tokens, kinds):
         raise ConfigurationError("tokens must be an iterable of tokens, and not one token.", attempts=0)
     number("concurrency", concurrency, minimum=1, maximum=10_000, whole=True)
+    if max_per_second is not None:
+        number("max_per_second", max_per_second, minimum=0.001)
 
 
 def resolved_origin(environment: object, base_url: object) -> str:

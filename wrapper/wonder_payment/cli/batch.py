@@ -51,6 +51,18 @@ _Concurrency = Annotated[
     int, typer.Option(help="How many tokens to check at a time.", metavar="NUMBER", min=1, max=10_000)
 ]
 
+_MaxPerSecond = Annotated[
+    float | None,
+    typer.Option(
+        "--rate",
+        help="How many requests to start per second, retries included.",
+        metavar="NUMBER",
+        min=0.001,
+        max=1e9,
+        show_default=False,
+    ),
+]
+
 # How many tokens are read before they are checked.
 _MAX_READ_AHEAD = 64
 
@@ -64,6 +76,7 @@ def batch(
     output: _Output = None,
     recheck: _Recheck = None,
     concurrency: _Concurrency = 16,
+    max_per_second: _MaxPerSecond = None,
     customer_uuid: CustomerUuid = None,
     verify_uuid: VerifyUuid = None,
     verbose: Verbose = False,
@@ -81,7 +94,7 @@ def batch(
     try:
         tokens = Tokens(source, column, customer_column, verify_column, customer_uuid, verify_uuid)
         with Results(output, rechecks_pending=recheck == "pending") as results:
-            status = _run(tokens, results, concurrency)
+            status = _run(tokens, results, concurrency=concurrency, max_per_second=max_per_second)
     except UsageError as error:
         problem, status = str(error), ExitStatus.USAGE
     except WonderError as error:
@@ -102,7 +115,7 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed or average:.0f}/s", style="progress.data.speed")
 
 
-def _run(tokens: Tokens, results: Results, concurrency: int) -> int:
+def _run(tokens: Tokens, results: Results, **options: Any) -> int:
     """Check the tokens that have no result yet, and return the exit status."""
     console = Console(stderr=True, soft_wrap=True)
     columns = BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn(elapsed_when_finished=True)
@@ -111,7 +124,7 @@ def _run(tokens: Tokens, results: Results, concurrency: int) -> int:
     progress = Progress(*columns, console=console, disable=not is_shown, redirect_stdout=is_terminal(sys.stdout))
     with progress:
         try:
-            asyncio.run(_check(tokens, results, progress, concurrency))
+            asyncio.run(_check(tokens, results, progress, **options))
         except (asyncio.CancelledError, KeyboardInterrupt):
             return ExitStatus.STOPPED
         finally:
@@ -124,7 +137,7 @@ def _is_pipe(stream: TextIO | None) -> bool:
     return stream is not None and stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode)
 
 
-async def _check(tokens: Tokens, results: Results, progress: Progress, concurrency: int) -> None:
+async def _check(tokens: Tokens, results: Results, progress: Progress, **options: Any) -> None:
     _cancel_at_sigterm()
     bar = progress.add_task("", total=None)
     if tokens.can_be_read_twice and not progress.disable:
@@ -137,7 +150,7 @@ async def _check(tokens: Tokens, results: Results, progress: Progress, concurren
     async with (
         AsyncWonderClient.from_env() as wonder,
         aclosing(_from_thread(_remaining(tokens, results.known), report_invalid)) as source,
-        aclosing(wonder.check_tokens(source, concurrency=concurrency)) as checked,
+        aclosing(wonder.check_tokens(source, **options)) as checked,
     ):
         async for result in checked:
             results.write(result)

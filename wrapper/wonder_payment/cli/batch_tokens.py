@@ -1,6 +1,7 @@
 """The tokens of ``wonder-payment batch``: a list, or a column of a CSV file."""
 
 import csv
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,6 +18,8 @@ from wonder_payment.config import checked_customer, checked_uuid
 # The names of the column that has the tokens, and how many rows are read to recognise another one.
 _TOKEN_COLUMNS = {"token", "payment_token", "token_id"}
 _SAMPLE = 20
+
+_SEPARATORS = ",;\t"
 
 _Row: TypeAlias = tuple[int, dict[Any, Any]]
 
@@ -109,12 +112,13 @@ class Tokens:
         """Yield the number of each line, its token, its customer's UUID and its ``verify_uuid``."""
         number, first = next(((number, line) for number, line in enumerate(file, 1) if line.strip()), (1, ""))
         options = (self.column, self.customer_column, self.verify_column)
-        if options == (None, None, None) and "," not in first and not _is_token_column(first):
+        separator = _separator(first)
+        if options == (None, None, None) and separator is None and not _is_token_column(first):
             for line, token in enumerate(chain([first], file), number):
                 yield line, token, None, None
             return
         try:
-            rows = csv.DictReader(chain([first], file))
+            rows = csv.DictReader(chain([first], file), delimiter=separator or ",")
             names = list(rows.fieldnames or [])
             _check_columns(options, names)
             numbered = ((number - 1 + rows.line_num, row) for row in rows)
@@ -146,6 +150,13 @@ class Tokens:
             "Several columns may have the tokens" if possible else "No column of tokens was recognised. The columns are"
         )
         raise UsageError(f"{found}: {_listed(possible or names)}. Choose one with --column.")
+
+
+def _separator(first: str) -> str | None:
+    """Return the most frequent separator of a line, outside quotes; None if it has none."""
+    unquoted = re.sub('"[^"]*"', "", first.strip())
+    separator = max(_SEPARATORS, key=unquoted.count)
+    return separator if separator in unquoted else None
 
 
 def _check_columns(options: tuple[str | None, ...], names: list[str]) -> None:

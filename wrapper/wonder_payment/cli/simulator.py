@@ -67,6 +67,8 @@ def simulator(
                     code=json.loads(code),
                 )
             )
+        except ValueError as error:  # options that exclude each other
+            raise typer.BadParameter(f"{error}.") from None
         except OSError as error:
             print_error(f"cannot use port {port} of 127.0.0.1: {error.strerror}. Choose another with --port.")
             raise typer.Exit(ExitStatus.ERROR) from None

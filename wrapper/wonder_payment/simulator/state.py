@@ -1,10 +1,12 @@
 """The state of a simulator: its tokens, clock, faults and requests; and how it responds to a request."""
 
+import math
 import threading
 import time
 from collections import deque
 from email.utils import formatdate
 from itertools import count
+from typing import Literal
 from uuid import UUID
 
 import attrs
@@ -13,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from .checks import Sent, read_body, rejection_of
-from .faults import Fault, InjectedFault, take
+from .faults import Broken, Fault, InjectedFault, take
 from .tokens import TEST_TOKENS, SimulatedToken
 from .variant import Variant, error_body
 from .verification import Verdict, Verifier
@@ -33,7 +35,9 @@ class SimulatedRequest:
         request_id: Its X-Request-ID header; any value is accepted.
         nonce: Its Nonce header. Every attempt has its own.
         verdict: The result of verifying its signature.
-        status: The HTTP status of the response, even if a fault kept the response from arriving.
+        status: The HTTP status of the response; None if a fault kept the response from arriving whole.
+        broken: What happened instead of a whole response: the ``broken`` of the fault, or ``"no response"``; None if it
+            was sent.
         path: Its path, as received; one of `ECHO_PATHS` for an echo request.
         token: The token in its body; None for an echo request, or if none could be read.
         verify_uuid: The ``verify_uuid`` in its body; None if there is none.
@@ -46,7 +50,8 @@ class SimulatedRequest:
     request_id: str | None
     nonce: str
     verdict: Verdict
-    status: int
+    status: int | None
+    broken: Broken | Literal["no response"] | None
     path: str
     token: str | None
     verify_uuid: str | None
@@ -153,6 +158,9 @@ class SimulatorState:
                 response = JSONResponse(self.variant.good_body(data={"payment_token": token.poll()}))
             else:
                 response = JSONResponse(self.variant.good_body())
+            broken: Broken | Literal["no response"] | None = None
+            if fault:
+                broken = "no response" if fault.delay == math.inf else fault.broken
             response.headers["Date"] = formatdate(now, usegmt=True)
             self.requests.append(
                 SimulatedRequest(
@@ -161,7 +169,8 @@ class SimulatorState:
                     request_id=request.headers.get("X-Request-ID"),
                     nonce=verdict.nonce,
                     verdict=verdict,
-                    status=response.status_code,
+                    status=None if broken else response.status_code,
+                    broken=broken,
                     path=uri.partition("?")[0],
                     token=sent.token,
                     verify_uuid=sent.verify_uuid,

@@ -47,6 +47,10 @@ class Variant:
     code: GoodCode = attrs.field(default=0, validator=_good_code)
     echo_paths: Sequence[str] = attrs.field(default=ECHO_PATHS, validator=_echo_paths)
 
+    def __attrs_post_init__(self) -> None:
+        if self.envelope != "code" and self.code != 0:
+            raise ValueError('code belongs to the envelope "code": omit one of the two')
+
     @property
     def token_arguments(self) -> dict[str, str]:
         """The arguments of ``check_token`` that the test tokens need."""
