@@ -197,7 +197,7 @@ def tests_lowest(session: nox.Session) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Play every fault of tests/faults/matrix.py in real time; writes docs/faults.md."""
+    """Play every fault of tests/faults/matrix.py in real time; writes docs/contributing/faults.md."""
     _install_wheel(session, "fast,cli,simulator", *_group("tests"))
     session.run("python", "-m", "faults.write_matrix", env={"PYTHONPATH": "tests"})
 
@@ -260,7 +260,7 @@ def mutation(session: nox.Session, module: str) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Check 200,000 tokens with faults; writes docs/soak.md. -- --checks 2000 only prints."""
+    """Check 200,000 tokens with faults; writes docs/contributing/soak.md. -- --checks 2000 only prints."""
     _install_wheel(session, "simulator", *_group("soak"))
     session.run("python", "-m", "benchmarks.soak", *session.posargs)
 

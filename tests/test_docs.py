@@ -236,7 +236,7 @@ def test_each_error_that_a_page_names_exists() -> None:
 def test_the_page_has_the_retry_defaults() -> None:
     policy = wonder_payment.RetryPolicy()
     for name in attrs.fields_dict(wonder_payment.RetryPolicy):
-        assert f"`{name}={getattr(policy, name)}" in PAGES["docs/how-to/retries-and-timeouts.md"]
+        assert f"`{name}={getattr(policy, name)}" in PAGES["docs/guides/retries.md"]
 
 
 def test_the_page_lists_the_commands_and_their_options() -> None:
