@@ -115,6 +115,7 @@ class Page:
         self._python = PythonEvaluator()
         self._kinds: dict[str, Callable[[str], object]] = {
             "ini": lambda text: configparser.ConfigParser(interpolation=None).read_string(text),
+            "mermaid": str,  # a diagram, which the tests of the site look at
             "sh": shell.run,
             "text": str,  # output: nothing to run
         }
