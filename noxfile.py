@@ -129,10 +129,11 @@ def peers(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and format (ruff)."""
-    session.install(*_group("ruff"))
+    """Check style and format (ruff), and spelling (codespell)."""
+    session.install(*_group("lint"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
+    session.run("codespell")
 
 
 @nox.session
