@@ -346,7 +346,8 @@ def _group(name: str) -> list[str]:
 def _mkdocs(session: nox.Session, *command: str) -> None:
     _install_wheel(session, "fast,cli,simulator", *_group("docs"))
     scripts = Path(session.virtualenv.location) / "site-scripts"
-    scripts.mkdir(exist_ok=True)
+    shutil.rmtree(scripts, ignore_errors=True)
+    scripts.mkdir()
     session.run("npm", "pack", "--silent", "--pack-destination", str(scripts), *SITE_SCRIPTS)
     # Without the second variable, the theme prints an advertisement at each build.
     session.run("mkdocs", *command, env={"SITE_SCRIPTS": str(scripts), "NO_MKDOCS_2_WARNING": "1"})
