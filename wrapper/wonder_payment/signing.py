@@ -224,10 +224,9 @@ class WonderAuth(httpx.Auth):
                 if status not in _REJECTED:
                     self._clock_offset = offset
 
-    @property
-    def is_remote(self) -> bool:
-        """Whether a signer signs, which may take long."""
-        return not isinstance(self._private_key, RSAPrivateKey)
+    def is_remote(self, status: int | None) -> bool:
+        """Return whether a signer, which may take long, signs a first request, or another one after this status."""
+        return not isinstance(self._private_key, RSAPrivateKey) and (status is None or status in _REJECTED)
 
     def _sign(self, text: str) -> str:
         if isinstance(self._private_key, RSAPrivateKey):
