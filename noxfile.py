@@ -49,6 +49,9 @@ PYTEST = ("pytest", "--numprocesses=4", "--dist=worksteal")
 
 PRISM = "@stoplight/prism-cli@5.14.2"  # the last for Node.js 18 to 22
 
+# What the theme would load from a CDN: the diagrams, and the search of a page that is opened from disk.
+SITE_SCRIPTS = ("mermaid@11.12.2", "iframe-worker@1.0.4")
+
 # Each mutated module, and the fast tests that must detect its mutants.
 MUTATED = {
     "signing": [f"tests/test_{name}.py" for name in ("signing", "signing_auth", "verify_request")],
@@ -130,10 +133,11 @@ def peers(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and format (ruff)."""
-    session.install(*_group("ruff"))
+    """Check style and format (ruff), and spelling (codespell)."""
+    session.install(*_group("lint"))
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
+    session.run("codespell")
 
 
 @nox.session
@@ -201,7 +205,7 @@ def tests_lowest(session: nox.Session) -> None:
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Play every fault of tests/faults/matrix.py in real time; writes docs/faults.md."""
+    """Play every fault of tests/faults/matrix.py in real time; writes docs/contributing/faults.md."""
     _install_wheel(session, "fast,cli,simulator", *_group("tests"))
     session.run("python", "-m", "faults.write_matrix", env={"PYTHONPATH": "tests"})
 
@@ -264,17 +268,28 @@ def mutation(session: nox.Session, module: str) -> None:
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Check 200,000 tokens with faults; writes docs/soak.md. -- --checks 2000 only prints."""
+    """Check 200,000 tokens with faults; writes docs/contributing/soak.md. -- --checks 2000 only prints."""
     _install_wheel(session, "simulator", *_group("soak"))
     session.run("python", "-m", "benchmarks.soak", *session.posargs)
 
 
-@nox.session(tags=["full"])
+@nox.session
 def docs(session: nox.Session) -> None:
-    """Build the docs site in site/ without a broken link, and test it."""
-    _install_wheel(session, "fast,cli,simulator", *_group("docs"))
-    # Without this, the theme prints an advertisement at each build.
-    session.run("mkdocs", "build", "--strict", env={"NO_MKDOCS_2_WARNING": "1"})
+    """Build the docs site in site/, and fail on a broken link."""
+    _mkdocs(session, "build", "--strict")
+
+
+@nox.session
+def docs_serve(session: nox.Session) -> None:
+    """Show the docs site on this machine while you write; each change of a file rebuilds it."""
+    _mkdocs(session, "serve", *session.posargs)
+
+
+@nox.session(tags=["full"])
+def site(session: nox.Session) -> None:
+    """Build the docs site, and test it in a browser."""
+    docs(session)
+    session.install(*_group("site"))
     session.run("pytest", "-m", "", "tests/site", *session.posargs)
 
 
@@ -330,6 +345,16 @@ def bench_outage(session: nox.Session) -> None:
 
 def _group(name: str) -> list[str]:
     return nox.project.dependency_groups(PROJECT, name)
+
+
+def _mkdocs(session: nox.Session, *command: str) -> None:
+    _install_wheel(session, "fast,cli,simulator", *_group("docs"))
+    scripts = Path(session.virtualenv.location) / "site-scripts"
+    shutil.rmtree(scripts, ignore_errors=True)
+    scripts.mkdir()
+    session.run("npm", "pack", "--silent", "--pack-destination", str(scripts), *SITE_SCRIPTS)
+    # Without the second variable, the theme prints an advertisement at each build.
+    session.run("mkdocs", *command, env={"SITE_SCRIPTS": str(scripts), "NO_MKDOCS_2_WARNING": "1"})
 
 
 def _install_wheel(session: nox.Session, extras: str, *others: str) -> None:

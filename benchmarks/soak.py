@@ -2,7 +2,7 @@
 
 `nox -s soak`, or `python -m benchmarks.soak` with wonder_payment[simulator] and psutil installed, on Linux or macOS. A
 simulator runs in a process of its own; threads share a WonderClient, tasks an AsyncWonderClient. The script prints its
-progress, writes docs/soak.md, and fails if a result is wrong or if memory, open files or threads grow.
+progress, writes docs/contributing/soak.md, and fails if a result is wrong or if memory, open files or threads grow.
 """
 
 import argparse
@@ -171,7 +171,7 @@ class Soak:
         return [problem for is_wrong, problem in checks if is_wrong]
 
     def page(self, report: Report) -> str:
-        """Return docs/soak.md."""
+        """Return docs/contributing/soak.md."""
         figures = [
             ("", ""),
             ("machine", f"{platform.system()}, {os.cpu_count()} cores, Python {platform.python_version()}"),
@@ -235,7 +235,7 @@ def main() -> None:
     simulator.join()
     page = soak.page(report)
     if options.checks >= CHECKS:
-        path = Path(__file__).parents[1] / "docs" / "soak.md"
+        path = Path(__file__).parents[1] / "docs" / "contributing" / "soak.md"
         path.write_text(page, encoding="utf-8", newline="\n")
     print(f"\n{page}", end="")
     if problems := soak.problems(report):

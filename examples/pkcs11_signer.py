@@ -2,8 +2,10 @@
 
 import os
 import threading
+from typing import Any
 
 import pkcs11
+from pkcs11.types import SignMixin
 from wonder_payment import WonderClient
 
 # python-pkcs11 promises the module that no two threads call it at a time. If they do, each with a session of its own,
@@ -14,7 +16,7 @@ lock = threading.Lock()
 class PKCS11Signer:
     """Signs with one key and one session, in one thread at a time."""
 
-    def __init__(self, key: pkcs11.PrivateKey) -> None:
+    def __init__(self, key: SignMixin) -> None:
         """Take the private key of an open session."""
         self._key = key
 
@@ -24,7 +26,7 @@ class PKCS11Signer:
             return self._key.sign(message, mechanism=pkcs11.Mechanism.SHA256_RSA_PKCS)
 
 
-def open_key(module: str, token: str, pin: str, label: str) -> pkcs11.PrivateKey:
+def open_key(module: str, token: str, pin: str, label: str) -> Any:
     """Log in to a token, and return the private key with this label. Call it in each process, after a fork."""
     session = pkcs11.lib(module).get_token(token_label=token).open(user_pin=pin)
     return session.get_key(object_class=pkcs11.ObjectClass.PRIVATE_KEY, label=label)

@@ -115,6 +115,7 @@ class Page:
         self._python = PythonEvaluator()
         self._kinds: dict[str, Callable[[str], object]] = {
             "ini": lambda text: configparser.ConfigParser(interpolation=None).read_string(text),
+            "mermaid": str,  # a diagram, which the tests of the site look at
             "sh": shell.run,
             "text": str,  # output: nothing to run
         }
@@ -236,7 +237,7 @@ def test_each_error_that_a_page_names_exists() -> None:
 def test_the_page_has_the_retry_defaults() -> None:
     policy = wonder_payment.RetryPolicy()
     for name in attrs.fields_dict(wonder_payment.RetryPolicy):
-        assert f"`{name}={getattr(policy, name)}" in PAGES["docs/how-to/retries-and-timeouts.md"]
+        assert f"`{name}={getattr(policy, name)}" in PAGES["docs/guides/retries.md"]
 
 
 def test_the_page_lists_the_commands_and_their_options() -> None:

@@ -5,11 +5,15 @@ import threading
 from typing import Any
 
 import attrs
+import httpx
 import pytest
+from batches import Wire
+from commands import VERIFIED
 from conftest import TRANSPORTS, Caller, Kind, caller_of, for_both_clients, key
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.hashes import SHA256
 from wonder_payment import ConfigurationError, RetryPolicy, Signer, SigningError
+from wonder_payment.signing import WonderAuth
 from wonder_payment.simulator import SimulatedGateway
 
 
@@ -61,6 +65,42 @@ def test_a_slow_signer_does_not_block_the_event_loop(gateway: SimulatedGateway) 
 
     asyncio.run(main())
     assert len(module.threads) == 16
+
+
+def test_signatures_that_end_together_are_sent_in_turns_of_the_event_loop(gateway: SimulatedGateway) -> None:
+    module = Module(gateway, meeting=threading.Barrier(16))
+    turn, sent_in = 0, list[int]()
+
+    class Recorder(Wire):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            sent_in.append(turn)
+            return await super().handle_async_request(request)
+
+    async def count_turns() -> None:
+        nonlocal turn
+        while True:
+            await asyncio.sleep(0)
+            turn += 1
+
+    async def main() -> None:
+        async with gateway.async_client(private_key=module, transport=Recorder()) as client:
+            counter = asyncio.create_task(count_turns())
+            await asyncio.gather(*(client.check_token(VERIFIED) for _ in range(16)))
+            counter.cancel()
+
+    asyncio.run(main())
+    assert len(set(sent_in)) == len(sent_in) == 16
+
+
+@pytest.mark.parametrize(
+    ("status", "is_remote"), [(None, True), (200, False), (401, True), (403, True), (404, False), (502, False)]
+)
+def test_only_a_step_that_may_sign_needs_a_thread(
+    gateway: SimulatedGateway, status: int | None, *, is_remote: bool
+) -> None:
+    origin = "https://gateway.test"
+    assert WonderAuth("app", Module(gateway), origin=origin).is_remote(status) is is_remote
+    assert not WonderAuth("app", gateway.private_key, origin=origin).is_remote(status)
 
 
 def test_a_failure_of_a_signer_is_not_retried(caller: Caller, gateway: SimulatedGateway) -> None:

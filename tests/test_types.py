@@ -123,7 +123,7 @@ def test_every_public_attribute_is_type_checked(kind: type[Any]) -> None:
 
 
 def test_every_row_of_the_page_on_types_is_type_checked() -> None:
-    page = (ROOT / "docs" / "how-to" / "types.md").read_text()
+    page = (ROOT / "docs" / "guides" / "types.md").read_text()
     rows = re.findall(r"^(\S.*?) +→ (.+)$", page, re.MULTILINE)
     assert len(rows) > 50
     assert [row for row in rows if (ast.unparse(ast.parse(row[0])), row[1]) not in ASSERTED] == []

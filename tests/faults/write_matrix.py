@@ -1,4 +1,4 @@
-"""Writes docs/faults.md: plays each row of matrix.py with both clients, in real time, and measures it."""
+"""Writes docs/contributing/faults.md: plays each row of matrix.py with both clients, in real time, and measures it."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ from faults.matrix import RETRY, ROWS, Row, observe
 from wonder_payment import PaymentToken
 from wonder_payment.simulator import SimulatedGateway
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "faults.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "contributing" / "faults.md"
 
 HEADINGS = [
     "fault",
@@ -33,7 +33,7 @@ def page(lines: list[list[str]]) -> str:
     return (
         "# Faults\n\n"
         "Each row is a fault between your service and the gateway, and its result with both clients.\n"
-        "[Errors](reference/errors.md) has the statuses of the gateway, and says what to do about each error.\n\n"
+        "[Errors](../reference/errors.md) has the statuses of the gateway, and says what to do about each error.\n\n"
         "- The fault lasts, unless the row says otherwise. The last column but one is the result if the fault happens\n"
         "  only once.\n"
         f"- `check_token` runs with `timeout={TIMEOUT:g}` and `RetryPolicy(max_attempts={RETRY.max_attempts}, "

@@ -1,4 +1,4 @@
-"""The public API as a user writes it. Type-checked, never run; docs/how-to/types.md shows what is asserted here."""
+"""The public API as a user writes it. Type-checked, never run; docs/guides/types.md shows what is asserted here."""
 
 # pyright: strict
 import asyncio

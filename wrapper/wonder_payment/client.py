@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Iterable
 from functools import cache
-from typing import Any, Literal, Protocol, Self, TypeAlias, TypeVar, cast
+from typing import Any, Literal, Protocol, Self, TypeVar, cast
 
 import httpx
 from wonder_payment_client import Client
@@ -23,7 +23,6 @@ from .retry import PollPolicy
 __all__ = ["AsyncWonderClient", "TokenChecker", "WonderClient", "check_token"]
 
 ResultT_co = TypeVar("ResultT_co", covariant=True)
-_Tokens: TypeAlias = Iterable[UUIDLike | TokenReference] | AsyncIterable[UUIDLike | TokenReference]
 
 
 class TokenChecker(Protocol[ResultT_co]):
@@ -238,7 +237,11 @@ class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport | Literal["fast"]]):
 
     @clears_locals
     def check_tokens(
-        self, tokens: _Tokens, *, concurrency: int = 16, max_per_second: float | None = None
+        self,
+        tokens: Iterable[UUIDLike | TokenReference] | AsyncIterable[UUIDLike | TokenReference],
+        *,
+        concurrency: int = 16,
+        max_per_second: float | None = None,
     ) -> AsyncGenerator[CheckResult]:
         """Check many tokens; see `WonderClient.check_tokens`.
 

@@ -174,9 +174,6 @@ class WonderAuth(httpx.Auth):
         private_key: What `load_private_key` takes, not encrypted; or a `Signer`.
         origin: The only scheme, host and port to sign for, such as ``https://gateway.wonder.today``.
 
-    Attributes:
-        is_remote: Whether a signer signs, which may take long.
-
     Raises:
         ConfigurationError: An argument is wrong; or, for a request, its origin is another one.
     """
@@ -189,7 +186,7 @@ class WonderAuth(httpx.Auth):
     ) -> None:
         self._app_id = checked_app_id(app_id)
         self._private_key = key_or_signer(private_key)
-        self.is_remote = not isinstance(self._private_key, RSAPrivateKey)
+        self._is_signer = not isinstance(self._private_key, RSAPrivateKey)
         self._origin = checked_origin(str(origin), "origin=")
         # Seconds by which the gateway's clock is ahead of ours. A float is set at once, so it needs no lock.
         self._clock_offset = 0.0
@@ -227,6 +224,10 @@ class WonderAuth(httpx.Auth):
                 # A request that is rejected again was not rejected for its time: do not keep a wrong Date.
                 if status not in _REJECTED:
                     self._clock_offset = offset
+
+    def is_remote(self, status: int | None) -> bool:
+        """Return whether a signer, which may take long, signs a first request, or another one after this status."""
+        return self._is_signer and (status is None or status in _REJECTED)
 
     def _sign(self, text: str) -> str:
         if isinstance(self._private_key, RSAPrivateKey):

@@ -92,16 +92,16 @@ class SyncExchange(_Exchange[SyncPool]):
                 sent = _HEADERS | headers | signature
                 response = self._send(connection, method, url, sent, body, deadline)
                 step = partial(next_signature, signatures, response.status_code, response.headers.get("date"))
-                again = self._sign(step, deadline)
+                again = self._sign(step, deadline, response.status_code)
                 if not again:
                     return checked_response(response, token=self.token)
                 signature = again
         finally:
             self.pool.release(connection)
 
-    def _sign(self, step: Callable[[], _T], deadline: float) -> _T:
-        """Carry out a step that signs: in a thread, and until the deadline, if a signer does it."""
-        if not self.auth.is_remote:
+    def _sign(self, step: Callable[[], _T], deadline: float, status: int | None = None) -> _T:
+        """Carry out a step: in a thread, and until the deadline, if a signer signs after a response of ``status``."""
+        if not self.auth.is_remote(status):
             return step()
         try:
             return in_thread(step).result(left(deadline))
@@ -136,20 +136,22 @@ class AsyncExchange(_Exchange[AsyncPool]):
                 sent = _HEADERS | headers | signature
                 response = await self._send(connection, method, url, sent, body, deadline)
                 step = partial(next_signature, signatures, response.status_code, response.headers.get("date"))
-                again = await self._sign(step, deadline)
+                again = await self._sign(step, deadline, response.status_code)
                 if not again:
                     return checked_response(response, token=self.token)
                 signature = again
         finally:
             self.pool.release(connection)
 
-    async def _sign(self, step: Callable[[], _T], deadline: float) -> _T:
+    async def _sign(self, step: Callable[[], _T], deadline: float, status: int | None = None) -> _T:
         """Carry out a step that signs; see `SyncExchange._sign`."""
-        if not self.auth.is_remote:
+        if not self.auth.is_remote(status):
             return step()
         try:
             async with asyncio.timeout(left(deadline)):
-                return await asyncio.wrap_future(in_thread(step))
+                result = await asyncio.wrap_future(in_thread(step))
+                await self.pool.take_turn()  # signatures that end together would block the loop, too
+                return result
         except TimeoutError:
             raise errors.SigningError(_SLOW_SIGNER) from None
 

@@ -178,7 +178,7 @@ class AsyncPool(_Pool[AsyncConnection]):
         try:
             async with asyncio.timeout(until - time.monotonic() if is_busy else None):
                 has_slot = await self._free.acquire()
-                await self._take_turn()
+                await self.take_turn()
             for expired in self._take_expired():
                 await expired.aclose()
             return self._take()
@@ -196,7 +196,7 @@ class AsyncPool(_Pool[AsyncConnection]):
         self._put(connection)
         self._free.release()
 
-    async def _take_turn(self) -> None:
+    async def take_turn(self) -> None:
         """Wait until no other request is about to begin and the event loop has handled everything else.
 
         Requests that begin at once would sign and write one right after the other, for a millisecond each, and block
