@@ -240,7 +240,7 @@ async def in_tasks(
                 free.release()
                 yield _completed(task)
             if running_loop() is not loop:
-                raise ConfigurationError("A batch began in another event loop: read all its results in one loop.")
+                raise ConfigurationError("This batch began in another event loop. Read all its results in one loop.")
     finally:
         if running_loop() is loop:
             for task in running:

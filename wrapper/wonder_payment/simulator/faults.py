@@ -12,7 +12,7 @@ from .variant import Envelope, error_body
 
 __all__ = ["Fault", "InjectedFault", "take"]
 
-_HTML_PAGE = "<!doctype html><title>Bad gateway</title><h1>The simulator plays a CDN's error page</h1>"
+_HTML_PAGE = "<!doctype html><title>Bad gateway</title><h1>The simulator's copy of a CDN's error page</h1>"
 
 Broken: TypeAlias = Literal["reset before", "reset in the middle", "truncated"]
 
@@ -83,7 +83,7 @@ class Fault:
         """Return the response to send instead of the simulator's own."""
         status = self.status or HTTPStatus.OK
         if self.body is None and self.headers.get("Content-Type") != "text/html":
-            content = error_body(envelope, "SIM_FAULT", f"A fault on demand: {status}.")
+            content = error_body(envelope, "SIM_FAULT", f"An injected fault: {status}.")
             return JSONResponse(content, status_code=status)
         body = _HTML_PAGE if self.body is None else self.body
         return Response(body, status_code=status, media_type="application/json")

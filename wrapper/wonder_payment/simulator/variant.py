@@ -49,7 +49,7 @@ class Variant:
 
     def __attrs_post_init__(self) -> None:
         if self.envelope != "code" and self.code != 0:
-            raise ValueError('code belongs to the envelope "code": omit one of the two')
+            raise ValueError('code needs the envelope "code": omit one of the two')
 
     @property
     def token_arguments(self) -> dict[str, str]:
