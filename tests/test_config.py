@@ -89,7 +89,7 @@ def test_a_wrong_environment_is_an_error_with_and_without_a_base_url(environment
 
 @for_both_clients
 def test_the_environment_has_no_default(kind: Kind) -> None:
-    with pytest.raises(ConfigurationError, match="There is no default"):
+    with pytest.raises(ConfigurationError, match="there is no default"):
         kind("app", key())
     assert EXAMPLE in repr(kind("app", key(), base_url=EXAMPLE))
 

@@ -57,15 +57,15 @@ _ENVIRONMENTS = " or ".join(Environment)
 
 @runtime_checkable
 class Signer(Protocol):
-    """A private key that never leaves its module, such as an HSM or a cloud's key service."""
+    """Signs with a private key that never leaves its module, such as an HSM or a cloud's key service."""
 
     def sign(self, message: bytes) -> bytes:
-        """Return the signature of a message: RSASSA-PKCS1-v1_5 with SHA-256. Threads call it at the same time."""
+        """Return the RSASSA-PKCS1-v1_5 signature of a message, with SHA-256. Several threads may call it at a time."""
         ...
 
 
 class Settings(TypedDict, total=False):
-    """The keyword arguments of `from_env`: those of the clients, each in place of its variable."""
+    """The keyword arguments of `from_env`: the arguments of the clients. Each one replaces its variable."""
 
     app_id: str
     private_key: str | bytes | Path | RSAPrivateKey | Signer
@@ -240,7 +240,7 @@ def resolved_origin(environment: object, base_url: object) -> str:
     if base_url is not None:
         return checked_origin(base_url)
     if known is None:
-        raise ConfigurationError(f"environment= must be {_ENVIRONMENTS}, unless you pass base_url=. There is no default.", attempts=0)
+        raise ConfigurationError(f"environment= must be {_ENVIRONMENTS}: there is no default.", attempts=0)
     return known.base_url
 
 

@@ -44,13 +44,13 @@ class Fault:
 
     Attributes:
         status: The HTTP status, from 200 to 999; None keeps the simulator's own.
-        body: The body; None keeps the simulator's own, or sends an error of the simulator if ``status`` is given.
+        body: The body. None keeps the simulator's own, or sends an error of the simulator if ``status`` is set.
         headers: Headers to add or to replace, for example ``Retry-After`` or ``Content-Type``.
-        delay: Seconds before the response; with ``math.inf`` no response is sent.
+        delay: Seconds before the response. With ``math.inf``, no response is sent.
         drip: Seconds between two bytes of the body; None sends them all at once.
         drip_headers: Whether the status line and the headers drip, too.
-        broken: Where the connection breaks: ``"reset before"`` the response, ``"reset in the middle"`` of its body, or
-            closed in the middle as if the body ended there (``"truncated"``).
+        broken: How the connection breaks: ``"reset before"`` the response, ``"reset in the middle"`` of its body, or
+            ``"truncated"``: closed in the middle, as if the body ended there.
         clock_minutes: Minutes by which the simulator's clock is ahead for this request.
         times: The number of requests that the fault applies to; ``math.inf`` for all.
 
