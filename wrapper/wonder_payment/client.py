@@ -57,7 +57,7 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
         retry: When a failed attempt is retried.
         on_retry: Called before each retry with the error and the delay in seconds, for example to count retries. If it
             raises an error, the call ends with that error.
-        on_attempt: Called after each attempt with an `AttemptEvent`. Its errors end the call like those of ``on_retry``.
+        on_attempt: Called after each attempt with an `AttemptEvent`. Its errors end the call, too.
         transport: ``"fast"`` uses less CPU time, but tools that instrument or mock httpx do not see its requests. Or
             pass an httpx transport, for example a mock. All processes and event loops then use that one object. If
             they cannot share it, make a client in each.

@@ -240,7 +240,9 @@ def resolved_origin(environment: object, base_url: object) -> str:
     if base_url is not None:
         return checked_origin(base_url)
     if known is None:
-        raise ConfigurationError(f"environment= must be {_ENVIRONMENTS}: there is no default.", attempts=0)
+        raise ConfigurationError(
+            f"environment= must be {_ENVIRONMENTS}, unless you pass base_url=: there is no default.", attempts=0
+        )
     return known.base_url
 
 
