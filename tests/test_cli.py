@@ -199,7 +199,7 @@ def test_a_port_in_use_is_reported_in_one_line(gateway: SimulatedGateway) -> Non
     port = gateway.base_url.rpartition(":")[2]
     result = run(None, "simulator", "--port", port)
     assert (result.exit_code, is_one_line(result.stderr)) == (1, True)
-    assert f"port {port} of 127.0.0.1: Address already in use. Choose another with --port." in result.stderr
+    assert f"port {port} on 127.0.0.1: Address already in use. Choose another port with --port." in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def test_a_failed_check_has_its_error_and_does_not_stop_the_batch(gateway: Simul
     source.write_bytes("\n".join(lines_in).encode() + b"\xff\xfe" + VERIFIED.encode())
     result = run(gateway, source)
     assert (result.exit_code, is_one_line(result.stderr)) == (1, True)
-    invalid = "Lines that are not a UUID: 3. Correct them in the source; their results have the line numbers."
+    invalid = "Lines without a UUID: 3. Correct them in the source. The output has their line numbers."
     advice = "Use --output FILE to be able to retry only the errors."
     assert result.stderr == f"{summary(2, 0, 0, 5)} {invalid} {advice}\n"
     errors = {line["token_id"]: line["error"] for line in lines(result.stdout) if "error" in line}

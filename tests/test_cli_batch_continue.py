@@ -101,7 +101,7 @@ def test_what_is_not_a_uuid_is_reported_once_with_its_line(gateway: SimulatedGat
     write(source, [VERIFIED, "", CARD_NUMBER, "x", "x"])
     for _ in range(2):
         result = run()
-        advice = "Lines that are not a UUID: 3. Correct them in the source; their results have the line numbers."
+        advice = "Lines without a UUID: 3. Correct them in the source. The output has their line numbers."
         assert (result.exit_code, result.stderr) == (1, f"{summary(1, 0, 0, 3)} {advice}\n")
         errors = [line["error"] for line in lines(source.with_name("results.jsonl")) if "error" in line]
         assert [(error["line"], error["type"]) for error in errors] == [(at, "InvalidTokenError") for at in (3, 4, 5)]

@@ -42,10 +42,10 @@ def test_a_good_setup_is_shown_with_its_variables_and_without_secrets(gateway: S
     ("environ", "expected", "advice"),
     [
         ({"WONDER_APP_ID": "", "WONDER_PRIVATE_KEY": ""}, "✘", "Set WONDER_APP_ID, WONDER_PRIVATE_KEY"),
-        ({"WONDER_BASE_URL": "http://gateway.example"}, "✘", "WONDER_BASE_URL must be https"),
+        ({"WONDER_BASE_URL": "http://gateway.example"}, "✘", "WONDER_BASE_URL must use https"),
         ({"WONDER_LANGUAGE": "de"}, "✘", "WONDER_LANGUAGE must be one of en"),
         ({"WONDER_PRIVATE_KEY": "garbage"}, "✔✘", "WONDER_PRIVATE_KEY is not a PEM"),
-        ({"WONDER_PRIVATE_KEY_PASSPHRASE": "x"}, "✔✘", "passphrase"),
+        ({"WONDER_PRIVATE_KEY_PASSPHRASE": "x"}, "✔✘", "omit WONDER_PRIVATE_KEY_PASSPHRASE"),
         ({"WONDER_PRIVATE_KEY": "weak"}, "✔✘", "only 1024 bits. Create one of at least 2048"),
         ({"WONDER_PRIVATE_KEY": pem()}, "✔✔✔✔✘✘", "has the public half of WONDER_PRIVATE_KEY"),
         ({"WONDER_APP_ID": "another"}, "✔✔✔✔✘✘", "Check WONDER_APP_ID and WONDER_BASE_URL"),
@@ -53,7 +53,7 @@ def test_a_good_setup_is_shown_with_its_variables_and_without_secrets(gateway: S
         (
             {"WONDER_BASE_URL": "https://gateway.example", "HTTPS_PROXY": "ftp://user:secret@proxy.example"},
             "✔✔✘",
-            "The proxy of HTTPS_PROXY cannot be used",
+            "The proxy from HTTPS_PROXY cannot be used",
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
@@ -106,9 +106,9 @@ def test_a_time_that_cannot_be_read_is_no_time() -> None:
 @pytest.mark.parametrize(
     ("fault", "status", "expected", "text"),
     [
-        (Fault(status=404, times=3, **HTML), 3, "✔✔✔✔??", f"{ECHO_PATHS[1]}: HTTP 404: no JSON object (text/html)"),
+        (Fault(status=404, times=3, **HTML), 3, "✔✔✔✔??", f"{ECHO_PATHS[1]}: HTTP 404: not a JSON object (text/html)"),
         (Fault(status=302, times=3, **HTML), 3, "✔✔✔✔??", "HTTP 302"),
-        (Fault(status=200, times=3, **HTML), 3, "✔✔✔✔??", "HTTP 200: no JSON object (text/html)"),
+        (Fault(status=200, times=3, **HTML), 3, "✔✔✔✔??", "HTTP 200: not a JSON object (text/html)"),
         (Fault(status=404, **HTML), 0, "✔✔✔✔✔✔", f"accepted: POST {ECHO_PATHS[1]}: HTTP 200"),
         (Fault(status=400, body='{"code": "E000002"}', times=2), 1, "✔✔✔✔✘✔", 'HTTP 400, code "E000002"'),
         (Fault(status=403, times=2, **HTML), 1, "✔✔✔✔✘✔", "the app id's IP restriction"),
@@ -176,8 +176,8 @@ def test_a_token_shows_which_arguments_the_gateway_needs(
 @pytest.mark.parametrize(
     ("token", "arguments", "advice"),
     [
-        (VERIFIED, [], "Try --customer-uuid and --verify-uuid, too."),
-        (TOKEN, UUIDS[:2], "Try --verify-uuid, too."),
+        (VERIFIED, [], "Also try --customer-uuid and --verify-uuid."),
+        (TOKEN, UUIDS[:2], "Also try --verify-uuid."),
         (TOKEN, UUIDS, "in this environment for this app.\n"),
     ],
     ids=["nothing given", "customer given", "all given"],
@@ -194,7 +194,7 @@ def test_a_token_that_is_not_found_leaves_the_question_open(token: str, argument
 @pytest.mark.parametrize(
     ("fault", "status", "text"),
     [
-        (Fault(status=401), 3, "App id and key are good: the echo request was accepted."),
+        (Fault(status=401), 3, "The app id and the key are good: the echo request was accepted."),
         (Fault(broken="reset before"), 3, "No response from the gateway"),
         (Fault(status=200, body='{"code": 0, "data": {}}'), 3, "`data.payment_token` is missing"),
     ],
@@ -213,7 +213,7 @@ def test_a_check_that_fails_otherwise_is_shown_with_its_reason(
 @pytest.mark.parametrize(
     ("echo", "status", "text"),
     [
-        (None, 3, "App id and key are good: the echo request was accepted."),
+        (None, 3, "The app id and the key are good: the echo request was accepted."),
         (404, 1, "rejected. Check WONDER_APP_ID"),
         (401, 1, "rejected. Check WONDER_APP_ID"),
     ],
@@ -236,7 +236,7 @@ def test_a_rejected_random_token_does_not_question_the_key_if_the_echo_was_accep
     result = run(gateway, "doctor")
     assert (result.exit_code, signs(result)) == (3, "✔✔✔✔✔?"), result.stdout
     assert "unknown: random token: HTTP 403" in result.stdout
-    assert "App id and key are good: the echo request was accepted." in result.stdout
+    assert "The app id and the key are good: the echo request was accepted." in result.stdout
 
 
 PROXY_ERROR = b"HTTP/1.1 %s no entry for svc:Tr0ub\r\nContent-Length: 0\r\n\r\n"

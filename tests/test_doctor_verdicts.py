@@ -84,8 +84,8 @@ def test_one_good_alternative_suffices(verdicts: list[Verdict], expected: Verdic
         (b'{"code": 1e999}', 'HTTP 200, code "inf"'),
         (b'{"code": %s}' % CARD_NUMBER.encode(), 'HTTP 200, code "…1111"'),
         (b'{"code": "E1", "message": "no %s"}' % TOKEN.encode(), f'HTTP 200, code "E1": no …{TOKEN[-4:]}'),
-        (b"<html>", "HTTP 200: no JSON object (text/html)"),
-        (b"[]", "HTTP 200: no JSON object (text/html)"),
+        (b"<html>", "HTTP 200: not a JSON object (text/html)"),
+        (b"[]", "HTTP 200: not a JSON object (text/html)"),
         (b"", "HTTP 200: empty body"),
     ],
     ids=[

@@ -193,7 +193,7 @@ BAD_URLS = [
         *(("HTTPS_PROXY", url, BAD_URL) for url in BAD_URLS),
         ("https_proxy", BAD_URLS[0], BAD_URL),
         ("ALL_PROXY", BAD_URLS[0], BAD_URL),
-        ("all_proxy", "socks5://svc:Tr0ub@proxy.example", "SOCKS needs `pip install 'httpx[socks]'`"),
+        ("all_proxy", "socks5://svc:Tr0ub@proxy.example", "a SOCKS proxy needs `pip install 'httpx[socks]'`"),
     ],
     ids=ascii,
 )
@@ -202,7 +202,7 @@ def test_a_proxy_that_cannot_be_used_is_an_error_of_the_client_that_names_the_va
 ) -> None:
     with environment(**{name: url}), pytest.raises(ConfigurationError) as caught:
         kind("app", key(), environment="sandbox")
-    assert caught.value.args == (f"The proxy of {name} cannot be used: {problem}.",)
+    assert caught.value.args == (f"The proxy from {name} cannot be used: {problem}.",)
     assert caught.value.__context__ is None
     own = caught.tb.tb_next  # without this test's frame
     report = "".join(TracebackException(type(caught.value), caught.value, own, capture_locals=True).format())
@@ -276,7 +276,7 @@ def test_a_folder_of_certificates_that_does_not_exist_is_an_error_of_the_client(
     missing, file = str(tmp_path / "missing"), tmp_path / "file"
     file.touch()
     for folders in (missing, str(file), os.pathsep.join([missing, str(file)])):
-        with environment(SSL_CERT_DIR=folders), pytest.raises(ConfigurationError, match=r"^SSL_CERT_DIR is not a fol"):
+        with environment(SSL_CERT_DIR=folders), pytest.raises(ConfigurationError, match=r"^SSL_CERT_DIR must be"):
             kind("app", key(), environment="sandbox")
     with environment(SSL_CERT_DIR=os.pathsep.join([missing, str(tmp_path)])):
         assert certificates(ORIGIN).get_ca_certs() == []

@@ -180,9 +180,9 @@ WRONG: dict[str, tuple[Callable[[], str], str | None, str]] = {
     "certificate": (lambda: CERTIFICATE, None, "is a certificate"),
     "no key": (lambda: "hunter2hunter2hunter2", None, "is not a PEM"),
     "truncated": (lambda: pem(PKCS8, None)[:800], None, "cannot be read"),
-    "superfluous passphrase": (lambda: pem(PKCS8, None), PASSPHRASE, "is not encrypted: omit the passphrase, {}$"),
-    "missing passphrase": (lambda: pem(PKCS8, PASSPHRASE), None, "is encrypted: a passphrase is required, {}$"),
-    "wrong passphrase": (lambda: pem(PKCS8, PASSPHRASE), "hunter2", "the passphrase, {}, is wrong"),
+    "superfluous passphrase": (lambda: pem(PKCS8, None), PASSPHRASE, "is not encrypted: omit {}$"),
+    "missing passphrase": (lambda: pem(PKCS8, PASSPHRASE), None, "is encrypted: pass its passphrase in {}$"),
+    "wrong passphrase": (lambda: pem(PKCS8, PASSPHRASE), "hunter2", "{} is wrong"),
 }
 
 

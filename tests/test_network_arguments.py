@@ -112,19 +112,22 @@ def test_an_https_proxy_and_the_gateway_share_the_certificates(files: Mapping[st
     assert len(options["verify"].get_ca_certs()) == 1
 
 
-PATH = "client_certificate= must be the path of a file that exists, or a tuple of two and perhaps a password."
+PATH = "client_certificate= must be the path of an existing file, or a tuple of two and an optional password."
 NO_PEM = (
-    "client_certificate= cannot be used: it must be PEM, a certificate and its own key, with the password of the key "
-    "if that is encrypted."
+    "client_certificate= cannot be used: expected PEM, a certificate and its own key, with the key's password if it is "
+    "encrypted."
 )
 UNREADABLE = r"The certificates of ca_file= cannot be read: \[X509.*"
 BAD = {
     "proxy": [
-        *((url, f"The proxy of proxy= cannot be used: {BAD_URL}.") for url in [*BAD_URLS, "proxy.example:3128", "", 1]),
-        ("socks5://svc:Tr0ub@proxy.example", "The proxy of proxy= cannot be used: SOCKS needs .*"),
+        *(
+            (url, f"The proxy from proxy= cannot be used: {BAD_URL}.")
+            for url in [*BAD_URLS, "proxy.example:3128", "", 1]
+        ),
+        ("socks5://svc:Tr0ub@proxy.example", "The proxy from proxy= cannot be used: a SOCKS proxy needs .*"),
     ],
     "ca_file": [
-        *((value, "ca_file= must be the path of a file that exists.") for value in ("missing", "", 1, b"", "a\0b")),
+        *((value, "ca_file= must be the path of an existing file.") for value in ("missing", "", 1, b"", "a\0b")),
         ("folder", "The certificates of ca_file= cannot be read: Is a directory."),
         *((name, UNREADABLE) for name in ("no PEM", "empty", "key")),
     ],
@@ -188,7 +191,7 @@ def test_a_transport_of_the_callers_own_takes_none_of_them(kind: Kind, setting: 
     arguments: dict[str, Any] = {"transport": httpx.MockTransport(lambda _: httpx.Response(200)), setting: SECRET}
     with pytest.raises(ConfigurationError) as caught:
         kind("app", key(), environment="sandbox", **arguments)
-    told = f"transport= of your own does not use {setting}=: set it in the transport."
+    told = f"transport= is your own transport, which ignores {setting}=: configure it there."
     assert caught.value.args == (told,)
     assert SECRET not in "".join(crash_report(caught.value))
 
@@ -244,7 +247,7 @@ def test_a_missing_client_certificate_is_an_error_that_names_the_setting(
     with (
         environment(),
         a_server(script, None) as port,
-        pytest.raises(NetworkError, match=r"No secure connection: .* client_certificate= if it is required"),
+        pytest.raises(NetworkError, match=r"No secure connection: .* client_certificate= if the server requires one"),
     ):
         caller(name, gateway, f"https://127.0.0.1:{port}", ca_file=files["authority"]).check(VERIFIED)
 

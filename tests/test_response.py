@@ -183,7 +183,7 @@ def test_an_error_code_in_a_200_is_an_api_error(code: Any, kind: type[APIError])
 
 
 REDIRECT = "HTTP 302. Redirects are not followed, because the signature is for one origin. Check base_url."
-SIGNATURE = "Check the app id, that the vendor has the public half of this private key, and the environment."
+SIGNATURE = "Check the app id and the environment, and that the vendor has the public half of this private key."
 BLOCKED = "The app id may be restricted to other IP addresses, or a firewall may block this one."
 ROUTE = "Check base_url, and whether a proxy or a firewall changes the request."
 PARAMETERS = "If the error is about the token, pass customer_uuid and verify_uuid: the gateway may require both."
@@ -193,7 +193,7 @@ UNKNOWN_TOKEN = (
 )
 CREDENTIAL = {"code": "E000002", "message": "Invalid Credential Format."}
 CHECK_CREDENTIAL = "Check the app id, and that no proxy changes the Credential header."
-PROXY = "The gateway did not get the request: check the user name and the password in the proxy's URL."
+PROXY = "The request did not reach the gateway: check the user name and the password in the proxy's URL."
 SUMMARIES = [
     (api_error(418), "The gateway returned HTTP 418."),
     (api_error(418, ERROR), "The gateway returned HTTP 418, code E1: Nope."),
@@ -263,7 +263,7 @@ def test_a_rejected_signature_has_a_hint_if_the_clocks_differ_by_more_than_5_min
     monkeypatch.setattr(time, "time", lambda: NOW)
     text = str(api_error(status, Date=formatdate(NOW + ahead, usegmt=True)))
     assert ("clock" in text) == bool(hint)
-    assert not hint or f" The gateway's clock is {hint} this machine's: set the clock." in text
+    assert not hint or f" The gateway's clock is {hint} this machine's. Set the clock." in text
 
 
 def test_a_date_that_cannot_be_read_gives_no_hint() -> None:
@@ -320,9 +320,9 @@ BAD: dict[str, tuple[Any, ...]] = {
     **{f"card.{name} 1": (envelope(credit_card={name: 1}), f"`{name}` is int, not str") for name in CARD},
     "another token": (
         envelope(token="00000000-0000-4000-8000-000000000000"),
-        "it is about another token than the one that was sent",
+        "it is about a different token",
     ),
-    "201": (envelope(), "the contract has only HTTP 200", 201),
+    "201": (envelope(), "the contract defines only HTTP 200", 201),
     "204": (b"", NOT_JSON, 204),
 }
 

@@ -138,7 +138,7 @@ def test_a_fault_keeps_the_envelope() -> None:
         gateway.inject(Fault(status=422))
         with pytest.raises(BadRequestError) as caught:
             wonder.check_token(VERIFIED)
-        assert (caught.value.code, caught.value.message) == ("SIM_FAULT", "A fault on demand: 422.")
+        assert (caught.value.code, caught.value.message) == ("SIM_FAULT", "An injected fault: 422.")
         gateway.inject(Fault(status=422))
         assert set(echo(gateway).json()) == {"error_code", "error_message"}
 
@@ -280,7 +280,7 @@ def test_the_command_runs_each_variant_and_prints_what_it_requires(
     [
         (["--code", "1"], "--code"),
         (["--envelope", "old"], "--envelope"),
-        (["--envelope", "error_code", "--code", "200"], 'code belongs to the envelope "code"'),
+        (["--envelope", "error_code", "--code", "200"], 'code needs the envelope "code"'),
     ],
     ids=["code", "envelope", "both"],
 )

@@ -60,7 +60,7 @@ PROTOCOL = (
 )
 TLS = (
     "No secure connection: broken off. Check base_url, the trusted certificates (ca_file=, SSL_CERT_FILE, "
-    "SSL_CERT_DIR), client_certificate= if it is required, and this machine's clock."
+    "SSL_CERT_DIR), client_certificate= if the server requires one, and this machine's clock."
 )
 
 

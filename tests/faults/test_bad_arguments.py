@@ -68,8 +68,8 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "transport": lambda value: checked_transport(value, httpx.BaseTransport),
     "private key": load_private_key,
     "passphrase": lambda value: load_private_key(pem(PASSPHRASE), value),
-    "tokens": lambda value: check_batch(value, list, 1),
-    "concurrency": lambda value: check_batch([], list, value),
+    "tokens": lambda value: check_batch(value, list, 1, None),
+    "concurrency": lambda value: check_batch([], list, value, None),
 }
 
 

@@ -66,14 +66,14 @@ class BaseClient(Generic[TransportT]):
     def from_env(cls, environ: Mapping[str, str] = os.environ, **overrides: Unpack[config.Settings]) -> Self:
         r"""Return a client with its settings from environment variables.
 
-        ``WONDER_APP_ID``; ``WONDER_PRIVATE_KEY`` (a PEM, in which a literal ``\n`` is a line break) or
-        ``WONDER_PRIVATE_KEY_FILE``, in any form that `load_private_key` takes; ``WONDER_PRIVATE_KEY_PASSPHRASE`` if it
-        is encrypted; ``WONDER_ENVIRONMENT`` (``sandbox`` or ``production``) or ``WONDER_BASE_URL``;
-        ``WONDER_LANGUAGE`` (optional).
+        Set ``WONDER_APP_ID``, ``WONDER_PRIVATE_KEY`` or ``WONDER_PRIVATE_KEY_FILE``, and ``WONDER_ENVIRONMENT``
+        (``sandbox`` or ``production``) or ``WONDER_BASE_URL``. An encrypted key also needs
+        ``WONDER_PRIVATE_KEY_PASSPHRASE``. ``WONDER_LANGUAGE`` is optional. The key can have any form that
+        `load_private_key` takes. In a PEM, a literal ``\n`` is a line break.
 
         Args:
-            environ: The variables; the process's own by default.
-            overrides: Arguments of the client, each instead of its variable.
+            environ: The variables; by default those of the process.
+            overrides: Arguments of the client. Each one replaces its variable.
 
         Raises:
             TypeError: An override is not an argument of the client.
@@ -90,14 +90,14 @@ class BaseClient(Generic[TransportT]):
     def with_options(
         self, *, timeout: float | None = None, retry: RetryPolicy | None = None, language: str | None = None
     ) -> Self:
-        """Return a client with other options, cheap enough to make for each call.
+        """Return a client with other options. It is cheap enough to make one for each call.
 
-        It shares connections, key, clock offset and retry quota with this one; closing either closes both.
+        The new client shares connections, key, clock offset and retry quota with this one. Closing one closes both.
 
         Args:
-            timeout: Seconds for one attempt; None to keep this client's.
-            retry: When a failed attempt is retried; None to keep this client's.
-            language: The language of the gateway's error messages; None to keep this client's.
+            timeout: Seconds for one attempt; None keeps this client's.
+            retry: When a failed attempt is retried; None keeps this client's.
+            language: The language of the gateway's error messages; None keeps this client's.
 
         Raises:
             ConfigurationError: An option is wrong.

@@ -42,7 +42,7 @@ _OTHER_TEXTS = {
     "<RSAKeyValue>": "is an XML key: convert it to a PEM",
     "ssh-rsa ": _PUBLIC,
     "ssh-ed25519 ": _PUBLIC,
-    "-----BEGIN ": "cannot be read: it is damaged, or its end is missing",
+    "-----BEGIN ": "cannot be read: the key is damaged, or its end is missing",
 }
 _OTHER_DER = {_SEQUENCE + rb"\x02\x01\x03": _PKCS12, _SEQUENCE * 2 + rb"\xa0\x03\x02\x01": _CERTIFICATE}
 
@@ -160,7 +160,7 @@ def _from_base64(text: str) -> bytes:
     if not content:
         raise _Problem(
             "is not a PEM: the line `-----BEGIN … PRIVATE KEY-----` is missing. "
-            "For a file, use WONDER_PRIVATE_KEY_FILE or a pathlib.Path"
+            "To pass a file, use WONDER_PRIVATE_KEY_FILE or a pathlib.Path"
         )
     return _encoded(content)
 
@@ -174,12 +174,12 @@ def _rsa(encoded: bytes, password: bytes | None, passphrase_name: str) -> RSAPri
             key = load(encoded, candidate)
             break
         except TypeError:
-            required = f"is encrypted: a passphrase is required, {passphrase_name}"
-            problem = f"is not encrypted: omit the passphrase, {passphrase_name}" if candidate else required
+            required = f"is encrypted: pass its passphrase in {passphrase_name}"
+            problem = f"is not encrypted: omit {passphrase_name}" if candidate else required
             break
         except (ValueError, UnsupportedAlgorithm):
-            wrong = f"the passphrase, {passphrase_name}, is wrong, or " if candidate else ""
-            problem = (is_der and _other_der(encoded)) or f"cannot be read: {wrong}it is damaged"
+            wrong = f"{passphrase_name} is wrong, or " if candidate else ""
+            problem = (is_der and _other_der(encoded)) or f"cannot be read: {wrong}the key is damaged"
     if key is None:
         raise _Problem(problem)
     if not isinstance(key, RSAPrivateKey):

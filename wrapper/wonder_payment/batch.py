@@ -32,9 +32,9 @@ class CheckResult:
     """The result of one token of a batch: a payment token, or an error.
 
     Attributes:
-        token_id: The token as it was given. ``repr`` shows its last four characters only.
+        token_id: The token as you passed it. ``repr`` shows its last four characters only.
         token: The payment token; None if the check failed.
-        error: Why the check failed; None if it did not.
+        error: Why the check failed; None if it succeeded.
     """
 
     token_id: str = attrs.field(repr=last_four)
@@ -240,7 +240,7 @@ async def in_tasks(
                 free.release()
                 yield _completed(task)
             if running_loop() is not loop:
-                raise ConfigurationError("A batch began in another event loop: read all its results in one loop.")
+                raise ConfigurationError("This batch began in another event loop. Read all its results in one loop.")
     finally:
         if running_loop() is loop:
             for task in running:

@@ -1,4 +1,4 @@
-"""WonderClient and AsyncWonderClient, which a service calls. They differ in their drivers only."""
+"""WonderClient and AsyncWonderClient. They differ only in their drivers."""
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Iterable
@@ -26,7 +26,7 @@ ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 
 class TokenChecker(Protocol[ResultT_co]):
-    """Anything that checks a token: the type for a function that takes a client, or a fake in a test.
+    """Anything that checks a token. Use it as the type of a function's argument, so that a test can pass a fake.
 
     `WonderClient` is a ``TokenChecker[PaymentToken]``, and `AsyncWonderClient` a
     ``TokenChecker[Awaitable[PaymentToken]]``.
@@ -42,33 +42,33 @@ class TokenChecker(Protocol[ResultT_co]):
 class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
     """The synchronous client.
 
-    Make one and keep it. Threads share it, and so do forked processes, each with its own connections.
+    Make one client and keep it. Threads can share it, and so can forked processes: each has its own connections.
 
     Args:
         app_id: The app id that the vendor gave you for your public key.
-        private_key: Your RSA private key: text or bytes (PEM, DER), a `pathlib.Path` of its file, or the key object;
-            or a `Signer`, whose key never leaves its module. A signer is called in a thread, within the attempt's time.
-        environment: ``"sandbox"`` or ``"production"``. There is no default; leave it out only if you pass ``base_url``.
-        base_url: Scheme, host and optional port to use instead; https, or http on a loopback host.
-        passphrase: The passphrase of an encrypted PEM.
+        private_key: Your RSA private key: text or bytes (PEM, DER), the `pathlib.Path` of its file, or the key object.
+            Or a `Signer`, whose key never leaves its module. It is called in a thread, within the attempt's timeout.
+        environment: ``"sandbox"`` or ``"production"``. There is no default. You may omit it if you pass ``base_url``.
+        base_url: A scheme, host and optional port to use instead: https, or http on a loopback host.
+        passphrase: The passphrase of an encrypted key.
         language: The language of the gateway's error messages: ``en``, ``zh-HK`` or ``zh-CN``.
-        timeout: Seconds for one attempt, from connecting to the last byte of the response. The wait for a free
-            connection does not count.
+        timeout: Seconds for one attempt, from connecting to the last byte of the response. Time spent waiting for a
+            free connection does not count.
         retry: When a failed attempt is retried.
-        on_retry: Called before each retry with the error and the delay in seconds, for example to count retries. An
-            error that it raises ends the call and reaches the caller.
-        on_attempt: Called after each attempt with an `AttemptEvent`, for example for a histogram; see ``on_retry``.
-        transport: ``"fast"`` needs less CPU time; tools that instrument or mock httpx do not see its requests. Or an
-            httpx transport to use instead of the default, for example a mock. All processes and event loops
-            then use that one object; if they cannot share it, make a client in each.
-        max_connections: How many requests may be in flight at a time, from 1 to 10,000, in each process or event loop.
+        on_retry: Called before each retry with the error and the delay in seconds, for example to count retries. If it
+            raises an error, the call ends with that error.
+        on_attempt: Called after each attempt with an `AttemptEvent`. Its errors end the call, too.
+        transport: ``"fast"`` uses less CPU time, but tools that instrument or mock httpx do not see its requests. Or
+            pass an httpx transport, for example a mock. All processes and event loops then use that one object. If
+            they cannot share it, make a client in each.
+        max_connections: How many requests may be in flight at a time in each process or event loop, from 1 to 10,000.
             Further calls wait for a free connection until their deadline (``max_elapsed``, or a wait's ``timeout``),
             and then raise `RequestTimeoutError`.
-        proxy: The URL of a proxy for all requests, instead of the environment's: ``http://user:password@host:port``,
-            with special characters percent-encoded.
-        ca_file: The path of a PEM file with the only authorities to trust, instead of the environment's.
+        proxy: The URL of a proxy for all requests: ``http://user:password@host:port``, with special characters
+            percent-encoded. By default, the environment's proxy is used.
+        ca_file: The path of a PEM file with the only authorities to trust. By default, the environment's are trusted.
         client_certificate: Your certificate for mutual TLS: the path of a PEM file with certificate and key, or a tuple
-            of both paths, with the key's password as its third item if it has one.
+            of the two paths. If the key has a password, add it as the third item.
 
     Raises:
         ConfigurationError: An argument is wrong. Nothing is sent before the first check.
@@ -86,15 +86,15 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
 
         Args:
             token: The payment token's UUID.
-            customer_uuid: The UUID of the customer whom the token belongs to. Send it if you know it: the gateway most
-                likely needs it, although the reference page shows a literal in its place.
-            verify_uuid: The ``verify_uuid`` of the response that created the token. Older pages require it.
+            customer_uuid: The UUID of the token's customer. Pass it if you know it. The gateway most likely needs it,
+                although the vendor's reference page shows a literal in its place.
+            verify_uuid: The ``verify_uuid`` of the response that created the token. Older vendor pages require it.
 
         Raises:
             InvalidTokenError: ``token``, ``customer_uuid`` or ``verify_uuid`` is not a UUID. Nothing was sent.
             SigningError: The signer failed.
-            NetworkError: No attempt got a complete response; `RequestTimeoutError` if not in time.
-            APIError: The gateway returned an error; its subclasses say which.
+            NetworkError: No attempt got a complete response. It is a `RequestTimeoutError` if time ran out.
+            APIError: The gateway returned an error. Each kind has a subclass.
             InvalidResponseError: The response breaks the contract.
         """
         return drive(check(self._policy), self._attempts(TokenReference(token, customer_uuid, verify_uuid)), time.sleep)
@@ -113,25 +113,25 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
         """Poll until 3-D Secure completes, and return the verified or failed token.
 
         A poll that fails with a transient error (a timeout, a broken connection, 429, 500 and above) does not end the
-        wait. An unknown state counts as pending. httpx cannot bound two things: a slow name lookup, and headers that
-        come byte by byte.
+        wait. An unknown state counts as pending. The wait can exceed its timeout in two cases that httpx cannot limit:
+        a slow name lookup, and headers that arrive byte by byte.
 
         Args:
             token: The payment token's UUID.
             timeout: Seconds for all polls, their retries and the delays between them.
-            customer_uuid: The UUID of the customer whom the token belongs to. Send it if you know it: the gateway most
-                likely needs it, although the reference page shows a literal in its place.
-            verify_uuid: The ``verify_uuid`` of the response that created the token. Older pages require it.
+            customer_uuid: The UUID of the token's customer. Pass it if you know it. The gateway most likely needs it,
+                although the vendor's reference page shows a literal in its place.
+            verify_uuid: The ``verify_uuid`` of the response that created the token. Older vendor pages require it.
             poll: How long to wait between two polls.
-            on_poll: Called with each result, for example for a progress bar. An error that it raises ends the wait and
-                reaches the caller.
+            on_poll: Called with each result, for example to update a progress bar. If it raises an error, the wait ends
+                with that error.
 
         Raises:
-            StillPendingError: The time is over. If the last poll failed, its error is the cause.
+            StillPendingError: 3-D Secure did not complete in time. If the last poll failed, its error is the cause.
             InvalidTokenError: ``token``, ``customer_uuid`` or ``verify_uuid`` is not a UUID. Nothing was sent.
             ConfigurationError: ``timeout``, ``poll`` or ``on_poll`` is wrong. Nothing was sent.
             NetworkError: A failure that is not transient, such as a wrong certificate.
-            APIError: The gateway rejected the request for good: 400, 401, 403, 404 and other statuses below 500.
+            APIError: The gateway rejected the request, and a retry cannot help: 400, 401, 403, 404 and others.
             InvalidResponseError: The response breaks the contract.
         """
         reference = TokenReference(token, customer_uuid, verify_uuid)
@@ -143,16 +143,16 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
     ) -> Generator[CheckResult]:
         """Check many tokens, several at a time, and yield their results as they complete.
 
-        A bad token does not stop the batch: its result has the error. All tokens share one rate limit: after a
-        ``Retry-After``, no request is sent before that time, and the token is checked again. Memory stays constant
-        however many tokens there are. Closing or dropping the generator ends the batch after the attempts in flight.
+        A bad token does not stop the batch: its result has the error. All tokens share one rate limit. After a
+        ``Retry-After``, no token sends a request before that time, and the rejected token is checked again. Memory
+        stays constant. If you close or drop the generator, the batch ends after the attempts in flight.
 
         Args:
-            tokens: The payment tokens' UUIDs, or `TokenReference` objects with the UUID of each token's customer; taken
-                one by one, in the thread that iterates.
-            concurrency: How many to check at a time, from 1 to 10,000; at most ``max_connections`` of the client.
-            max_per_second: How many requests to start per second, from 0.001: retries count, and requests are evenly
-                spaced. None: as many as ``concurrency`` allows.
+            tokens: The payment tokens' UUIDs, or `TokenReference` objects with the UUID of each token's customer. They
+                are taken one by one, in the thread that iterates.
+            concurrency: How many tokens to check at a time, from 1 to 10,000, and at most ``max_connections``.
+            max_per_second: How many requests to start per second, at least 0.001. Retries count, and requests are
+                evenly spaced. None: as many as ``concurrency`` allows.
 
         Raises:
             ConfigurationError: A number is wrong, ``tokens`` is one token, or the client is closed.
@@ -201,12 +201,12 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
 
 
 class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport | Literal["fast"]]):
-    """The client for asyncio: arguments, results and errors are those of `WonderClient`.
+    """The client for asyncio. Its arguments, results and errors are those of `WonderClient`.
 
-    ``transport="fast"`` uses aiohttp: it needs the extra ``fast`` and does not support SOCKS proxies.
+    ``transport="fast"`` uses aiohttp. It needs the extra ``fast`` and does not support SOCKS proxies.
 
-    Several event loops may use it, each with its own connections. Close it in the last one: connections of another loop
-    are closed by that loop, if it still runs.
+    Several event loops can use one client, each with its own connections. Close the client in the last loop. Another
+    loop closes its own connections, if it still runs.
     """
 
     def _open(self, transport: httpx.AsyncBaseTransport | Literal["fast"] | None, **network: Any) -> None:
@@ -245,8 +245,8 @@ class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport | Literal["fast"]]):
     ) -> AsyncGenerator[CheckResult]:
         """Check many tokens; see `WonderClient.check_tokens`.
 
-        ``tokens`` may also be an async iterable. Closing the generator ends the batch at once: if you may exit a loop
-        over it early, wrap it in ``contextlib.aclosing``.
+        ``tokens`` can also be an async iterable. Closing the generator ends the batch at once. If you may exit the loop
+        early, wrap the generator in ``contextlib.aclosing``.
         """
         check_batch(tokens, (Iterable, AsyncIterable), concurrency, max_per_second)
         throttle = Throttle(max_per_second)
@@ -300,7 +300,7 @@ def _default_client() -> WonderClient:
 def check_token(
     token: UUIDLike, *, customer_uuid: UUIDLike | None = None, verify_uuid: UUIDLike | None = None
 ) -> PaymentToken:
-    """Check a token once, with one client for the process that is made from the environment at the first call.
+    """Check a token once. The first call makes a client from the environment, and later calls use the same one.
 
     The arguments, the result and the errors are those of `WonderClient.check_token`.
 

@@ -57,15 +57,15 @@ _ENVIRONMENTS = " or ".join(Environment)
 
 @runtime_checkable
 class Signer(Protocol):
-    """A private key that never leaves its module, such as an HSM or a cloud's key service."""
+    """Signs with a private key that never leaves its module, such as an HSM or a cloud's key service."""
 
     def sign(self, message: bytes) -> bytes:
-        """Return the signature of a message: RSASSA-PKCS1-v1_5 with SHA-256. Threads call it at the same time."""
+        """Return the RSASSA-PKCS1-v1_5 signature of a message, with SHA-256. Several threads may call it at a time."""
         ...
 
 
 class Settings(TypedDict, total=False):
-    """The keyword arguments of `from_env`: those of the clients, each in place of its variable."""
+    """The keyword arguments of `from_env`: the arguments of the clients. Each one replaces its variable."""
 
     app_id: str
     private_key: str | bytes | Path | RSAPrivateKey | Signer
@@ -102,7 +102,7 @@ def described(value: object) -> str:
     text = plain_text(value)
     if text is None:
         return type(value).__name__
-    return repr(text) if _QUOTABLE.fullmatch(text) and redact(text) == text.strip() else f"a text of length {len(text)}"
+    return repr(text) if _QUOTABLE.fullmatch(text) and redact(text) == text.strip() else f"text of length {len(text)}"
 
 
 def checked_uuid(name: str, value: object) -> UUID:
@@ -117,7 +117,7 @@ def checked_uuid(name: str, value: object) -> UUID:
     if text is not None and _UUID.fullmatch(text):
         return UUID(text)
     what = type(value).__name__ if text is None else f"text of length {len(text)}"
-    raise InvalidTokenError(f"{name} must be a UUID, 8-4-4-4-12 hexadecimal digits, and not {what}.", attempts=0)
+    raise InvalidTokenError(f"{name} must be a UUID (8-4-4-4-12 hexadecimal digits), not {what}.", attempts=0)
 
 
 def checked_customer(customer_uuid: object) -> str | None:
@@ -143,7 +143,7 @@ def checked_app_id(app_id: object, name: str = "app_id=") -> str:
     """
     text = unquoted(plain_text(app_id) or "")
     if not _APP_ID.fullmatch(text):
-        required = "must be visible ASCII characters without a slash: what the vendor gave you"
+        required = "must be the app id from the vendor, in visible ASCII characters without a slash"
         raise ConfigurationError(f"{name} {required}, not {described(app_id)}.", attempts=0)
     return text
 
@@ -170,7 +170,7 @@ def check_callback(name: str, callback: object) -> None:
     """
     is_async = iscoroutinefunction(callback) or iscoroutinefunction(type(callback).__call__)
     if callback is not None and (is_async or not callable(callback)):
-        raise ConfigurationError(f"{name} must be a plain function: nothing would await an async one.", attempts=0)
+        raise ConfigurationError(f"{name} must be a plain function: an async one is never awaited.", attempts=0)
 
 
 def checked_transport(transport: Any, kind: type, **network: object) -> Any:
@@ -185,7 +185,7 @@ def checked_transport(transport: Any, kind: type, **network: object) -> Any:
         return transport
     problem = f"must be an httpx.{kind.__name__}, 'fast' or None, not {described(transport)}"
     if is_own:
-        problem = f"of your own does not use {given[0]}: set it in the transport"
+        problem = f"is your own transport, which ignores {given[0]}: configure it there"
     raise ConfigurationError(f"transport= {problem}.", attempts=0)
 
 
@@ -219,7 +219,7 @@ def check_batch(tokens: object, kinds: Any, concurrency: object, max_per_second:
         ConfigurationError: ``tokens`` is no iterable of these kinds, or one token; or a number is out of bounds.
     """
     if isinstance(tokens, str | bytes) or not isinstance(tokens, kinds):
-        raise ConfigurationError("tokens must be an iterable of tokens, and not one token.", attempts=0)
+        raise ConfigurationError("tokens must be an iterable of tokens, not a single token.", attempts=0)
     number("concurrency", concurrency, minimum=1, maximum=10_000, whole=True)
     if max_per_second is not None:
         number("max_per_second", max_per_second, minimum=0.001)
@@ -241,7 +241,7 @@ def resolved_origin(environment: object, base_url: object) -> str:
         return checked_origin(base_url)
     if known is None:
         raise ConfigurationError(
-            f"environment= must be {_ENVIRONMENTS}, or pass base_url=: there is no default.", attempts=0
+            f"environment= must be {_ENVIRONMENTS}, unless you pass base_url=: there is no default.", attempts=0
         )
     return known.base_url
 
@@ -269,7 +269,7 @@ def checked_origin(base_url: object, name: str = "base_url=") -> str:
     if text is None or not _ORIGIN.fullmatch(text):
         # A path would be signed, and the proxy that strips it would break the signature.
         raise ConfigurationError(
-            f"{name} must be a scheme, a host and an optional port, and nothing else, not {given}.", attempts=0
+            f"{name} must have only a scheme, a host and an optional port, not {given}.", attempts=0
         )
     try:
         url = httpx.URL(text)
@@ -277,13 +277,13 @@ def checked_origin(base_url: object, name: str = "base_url=") -> str:
         if not _HOST.fullmatch(url.raw_host.decode("ascii")):
             ipaddress.ip_address(host)
     except (httpx.InvalidURL, ValueError):
-        required = "must have a host that is a name or an address"
+        required = "must have a valid host name or IP address"
         raise ConfigurationError(f"{name} {required}, not {given}.", attempts=0) from None
     if url.port is not None and not 0 < url.port < 2**16:
         raise ConfigurationError(f"{name} must have a port from 1 to 65535, not {given}.", attempts=0)
     if not (url.scheme == "https" or (url.scheme == "http" and is_loopback(host))):
         raise ConfigurationError(
-            f"{name} must be https, not {given}; plain http is for a loopback host only.", attempts=0
+            f"{name} must use https, not {given}. Plain http works with a loopback host only.", attempts=0
         )
     return origin_of(url)
 

@@ -30,15 +30,15 @@ from .models import PaymentToken
 class WonderError(Exception):
     """The base class of this package's exceptions.
 
-    An error that you raise yourself needs no arguments. ``args`` has the message alone: an error that a task queue
-    rebuilds from it has no other attribute, and each of them is then None.
+    You can raise these errors without arguments, for example in a test. ``args`` has only the message. If a task queue
+    rebuilds an error from its ``args``, the other attributes are None.
 
     Attributes:
-        request_id: The X-Request-ID of the last HTTP request; None if there was none, or it is not known. The vendor's
-            support asks for it.
+        request_id: The X-Request-ID of the last HTTP request; None if there was none, or it is not known. Give it to
+            the vendor's support.
         attempts: How many attempts were made; 0 if nothing was sent, None if it is not known.
-        is_transient: Whether the same call may succeed later. Failed attempts with such an error were retried as
-            `RetryPolicy` says.
+        is_transient: Whether the same call may succeed later. Attempts that failed with such an error were already
+            retried according to the `RetryPolicy`.
     """
 
     request_id: str | None = None
@@ -70,24 +70,24 @@ class InvalidTokenError(WonderError, ValueError):
 class SigningError(WonderError):
     """The signer failed, and the request was not sent. The signer's own error is the cause.
 
-    It is not retried: some modules lock themselves after a few failures.
+    The call is not retried, because some modules lock after a few failures.
     """
 
 
 class NetworkError(WonderError):
     """No attempt got a complete response. Retrying is safe: a check changes nothing at the gateway.
 
-    ``is_transient`` is False if a retry would fail again: a wrong certificate, host name, TLS version or HTTP protocol,
-    or a 4xx of a proxy (except 408 and 429).
+    ``is_transient`` is False if a retry would fail again: for a wrong certificate, host name, TLS version or HTTP
+    protocol, and for a proxy's 4xx other than 408 and 429.
     """
 
     is_transient = True
 
 
 class RequestTimeoutError(NetworkError):
-    """No response in time, or no connection was free before the deadline.
+    """No response arrived in time, or no connection was free before the deadline.
 
-    In the second case the last attempt was not sent, and ``request_id`` is None.
+    If no connection was free, the last attempt was not sent, and its ``request_id`` is None.
     """
 
 
@@ -95,10 +95,10 @@ class APIError(WonderError):
     """The gateway returned an error.
 
     Attributes:
-        status_code: The HTTP status; below 300 if the error was in the body of a good status. None if not known.
+        status_code: The HTTP status. It is below 300 if only the body has the error, and None if it is not known.
         code: The error code in the body, if there was one: a string such as ``E000002``, or a number.
-        message: The error message in the body, if there was one, with everything cut out that could be a secret.
-        retry_after: Seconds after which to retry, if the gateway said so (``Retry-After``).
+        message: The error message in the body, if there was one. Everything that could be a secret is cut out.
+        retry_after: The seconds in the ``Retry-After`` header, if there was one.
     """
 
     status_code: int | None = None
@@ -120,7 +120,7 @@ class NotFoundError(APIError):
 
 
 class RateLimitError(APIError):
-    """429: too many requests. ``retry_after`` has the seconds to wait, if the gateway said so."""
+    """429: too many requests. ``retry_after`` is the time to wait in seconds, if the gateway returned one."""
 
     is_transient = True
 
@@ -136,7 +136,7 @@ class InvalidResponseError(WonderError):
 
 
 class InvalidSignatureError(WonderError):
-    """A signed request of the vendor, such as a webhook, failed verification; the message says why. Do not trust it."""
+    """A signed request, such as a webhook, failed verification. Do not trust it. The message says why."""
 
 
 class StillPendingError(WonderError):

@@ -1,4 +1,4 @@
-"""What the callbacks of a client get."""
+"""The argument of a client's ``on_attempt`` callback."""
 
 import attrs
 
@@ -9,14 +9,14 @@ __all__ = ["AttemptEvent"]
 
 @attrs.frozen
 class AttemptEvent:
-    """What ``on_attempt`` gets after each attempt.
+    """Describes one attempt. ``on_attempt`` is called with it after each attempt.
 
     Attributes:
         number: The number of the attempt within its call, from 1; 0 if no request was sent.
         status: The HTTP status; None if there was no response.
-        error: What went wrong; None if the attempt succeeded.
-        seconds: How long it took.
-        request_id: Its X-Request-ID; None if no request was sent.
+        error: Why the attempt failed; None if it succeeded.
+        seconds: How long the attempt took.
+        request_id: The attempt's X-Request-ID; None if no request was sent.
     """
 
     number: int

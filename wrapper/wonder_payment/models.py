@@ -34,13 +34,13 @@ def _repr_redacted(text: str | None) -> str:
 
 @attrs.frozen
 class TokenReference:
-    """A token and what the gateway may need to find it: one item of a batch.
+    """A token of a batch, with the UUIDs that the gateway may need to find it.
 
     Attributes:
         token: The payment token's UUID. ``repr`` shows its last four characters only.
-        customer_uuid: The UUID of the customer whom the token belongs to.
+        customer_uuid: The UUID of the token's customer.
         verify_uuid: The ``verify_uuid`` of the response that created the token. ``repr`` shows its last four characters
-            only: the vendor's mobile SDKs check a token with it, without a signature.
+            only, because the vendor's mobile SDKs use it to check a token without a signature.
     """
 
     token: UUIDLike = attrs.field(repr=lambda token: _repr_last_four(str(token)))
@@ -57,7 +57,7 @@ def reference_to(token: object) -> TokenReference:
 
 @attrs.frozen(kw_only=True)
 class Card:
-    """A stored card, as far as the gateway shows it. Every field may be None.
+    """A stored card. Every field is None if the gateway does not return it.
 
     Attributes:
         number: The card number, usually masked by the gateway. ``repr`` shows its last four digits only.
@@ -82,7 +82,7 @@ class Card:
 
     @property
     def expires_on(self) -> date | None:
-        """The last day on which the card is valid, the end of its month; None if the expiry cannot be read."""
+        """The last day of the card's month of expiry, on which it is still valid; None if the expiry cannot be read."""
         month, year = (self.exp_month or "").strip(), (self.exp_year or "").strip()
         if not (month.isdecimal() and year.isdecimal() and len(month) <= 2 and len(year) in (2, 4)):  # noqa: PLR2004
             return None
@@ -105,7 +105,7 @@ class Card:
 
 
 class CardDict(TypedDict):
-    """A card as `PaymentToken.to_dict` gives it; see `Card`."""
+    """A card in the result of `PaymentToken.to_dict`; see `Card`."""
 
     number: str | None
     exp_month: str | None
@@ -136,18 +136,19 @@ CARD_FIELDS = tuple(field.name for field in attrs.fields(Card))
 class PaymentToken:
     """A payment token as the gateway reports it.
 
-    ``repr`` and ``str`` show the last four characters of the token and of the card number, and no cardholder name.
+    ``repr`` and ``str`` show only the last four characters of the token and of the card number. They do not show the
+    cardholder's name.
 
     Attributes:
         token: The token's value.
-        token_type: What is stored; a plain string for a type that this version does not know.
-        state: The state of 3-D Secure; a plain string for a state that this version does not know.
+        token_type: The kind of payment method; a plain string if this version does not know it.
+        state: The state of 3-D Secure; a plain string if this version does not know it.
         is_default: Whether this is the customer's default token; None if the response does not say.
         error_code: Why 3-D Secure failed, for programs; None unless it failed.
         error_message: Why 3-D Secure failed, for people (``error_msg`` on the wire); None unless it failed.
         card: The card, if ``token_type`` is ``CreditCard`` and the gateway shows it.
-        request_id: The X-Request-ID of the request. The vendor's support asks for it.
-        extra: Fields of the response that the contract does not know, such as the ``verify_url`` of older pages.
+        request_id: The X-Request-ID of the request. Give it to the vendor's support.
+        extra: Fields of the response that the contract does not define, such as the ``verify_url`` of older pages.
     """
 
     token: str = attrs.field(repr=_repr_last_four)
@@ -162,26 +163,26 @@ class PaymentToken:
 
     @property
     def is_verified(self) -> bool:
-        """Whether the cardholder passed 3-D Secure: the token may be used."""
+        """Whether the cardholder passed 3-D Secure. You can use the token."""
         return self.state == TokenState.SUCCESS
 
     @property
     def is_failed(self) -> bool:
-        """Whether 3-D Secure failed; ``error_code`` and ``error_message`` say why."""
+        """Whether 3-D Secure failed. ``error_code`` and ``error_message`` say why."""
         return self.state == TokenState.FAILED
 
     @property
     def is_pending(self) -> bool:
-        """Whether 3-D Secure has not completed: any state other than success and failed."""
+        """Whether 3-D Secure has not completed. True for any state other than success and failed."""
         return not (self.is_verified or self.is_failed)
 
     def to_dict(self, *, secrets: bool = False) -> PaymentTokenDict:
-        """Return the fields for JSON.
+        """Return the fields as a dictionary for JSON.
 
         Args:
-            secrets: Whether to include everything. If not, the result is safe to show: the token and the card number
-                have their last four characters only, texts of the gateway are redacted, and the cardholder's name and
-                ``extra`` are left out.
+            secrets: Whether to include everything. Without it, the result is safe to show: it has only the last four
+                characters of the token and the card number, redacted texts of the gateway, and neither the cardholder's
+                name nor ``extra``.
         """
         fields = cast("PaymentTokenDict", attrs.asdict(self))
         fields["token_type"], fields["state"] = str(self.token_type), str(self.state)

@@ -49,27 +49,27 @@ class RetryPolicy:
     """When a failed attempt is retried.
 
     Timeouts, transient network errors and the statuses 408, 425, 429 and 500 and above are retried. A wrong
-    certificate, a response that is not HTTP, or a proxy's 4xx (except 408 and 429) is not. A check changes nothing at
-    the gateway, so a retry is safe. The delay before the next attempt is ``backoff_initial`` doubled with each attempt,
-    at most ``backoff_max``, minus a random part (the jitter); or the ``Retry-After`` of the response, if that is
-    longer. If the delay does not fit into the rest of ``max_elapsed``, the last error is raised at once.
+    certificate, a response that is not HTTP, and a proxy's 4xx (except 408 and 429) are not. A retry is safe, because a
+    check changes nothing at the gateway. The delay starts at ``backoff_initial`` and doubles with each attempt, up to
+    ``backoff_max``. A random part of it, the jitter, is then subtracted. A longer ``Retry-After`` replaces the delay.
+    If the delay does not fit into the rest of ``max_elapsed``, the last error is raised at once.
 
-    All calls of a client share one retry quota, so that they do not multiply an outage. Each retry takes points from
-    it, and each success gives some back. While too few are left, a failure is not retried; its message says so. The
-    defaults are those of the AWS SDKs' standard retry mode.
+    All calls of a client share one retry quota, so that retries do not make an outage worse. Each retry takes points,
+    and each success gives some back. If too few points are left, a failure is not retried, and its message says so.
+    The quota's defaults are those of the AWS SDKs' standard retry mode.
 
     Attributes:
         max_attempts: How many attempts to make in all, at least 1.
         max_elapsed: Seconds for all attempts and the delays between them.
         backoff_initial: Seconds before the second attempt, before jitter.
         backoff_max: The longest backoff in seconds, before jitter.
-        jitter: The share of the backoff that is random, from 0 (none) to 1 ("full jitter": anything from no delay to
-            the whole backoff), which keeps many clients from retrying at the same moment.
+        jitter: The random share of the backoff, from 0 (none) to 1 (anything from no delay to the whole backoff).
+            Jitter keeps many clients from retrying at the same moment.
         quota: The points that a client may spend on retries, at least ``quota_per_retry`` and
-            ``quota_per_timeout``; None turns the quota off.
-        quota_per_retry: The points that a retry takes. If the retry succeeds, they are given back.
-        quota_per_timeout: The same for a retry after a timeout, which has kept a connection busy.
-        quota_per_success: The points that a call gives back if it succeeds without a retry.
+            ``quota_per_timeout``. None turns the quota off.
+        quota_per_retry: The points that a retry takes. If the retry succeeds, the client gets them back.
+        quota_per_timeout: The points that a retry after a timeout takes. A timeout has kept a connection busy.
+        quota_per_success: The points that the client gets back if a call succeeds without a retry.
 
     Raises:
         ConfigurationError: A value is out of bounds.
@@ -150,15 +150,15 @@ if hasattr(os, "register_at_fork"):
 class PollPolicy:
     """How long to wait between two polls of a token while 3-D Secure is pending.
 
-    Many cardholders pass within seconds (frictionless), a challenge takes half a minute to minutes. So the interval
-    begins at ``interval_initial``, grows with the time already waited, and ends at ``interval_max``. The defaults come
+    A frictionless 3-D Secure takes seconds. A challenge takes from half a minute to several minutes. The interval
+    therefore begins at ``interval_initial`` and grows with the time waited, up to ``interval_max``. The defaults come
     from a simulation, ``benchmarks/polling.py``.
 
     Attributes:
         interval_initial: Seconds between the first two polls, above 0.
         interval_max: The longest interval in seconds, at least ``interval_initial``.
-        growth: Seconds that the interval grows with each second waited.
-        jitter: The share by which an interval varies at random, in both directions, from 0 to less than 1.
+        growth: Seconds by which the interval grows for each second waited.
+        jitter: The share by which an interval varies at random, up or down, from 0 to 0.99.
 
     Raises:
         ConfigurationError: A value is out of bounds.

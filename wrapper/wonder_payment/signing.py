@@ -79,7 +79,7 @@ def sign(private_key: RSAPrivateKey, string_to_sign: str) -> str:
 def verify(
     public_key: RSAPublicKey, signature: str, *, credential: str, nonce: str, method: str, uri: str, body: bytes | None
 ) -> bool:
-    """Return whether the owner of the private key signed this request; False also for a malformed argument.
+    """Return whether the owner of the private key signed this request. A malformed argument also returns False.
 
     The arguments are those of `string_to_sign`.
     """
@@ -101,10 +101,10 @@ def verify_request(
     body: bytes | None,
     tolerance: float = 1800.0,
 ) -> None:
-    """Verify a request that the vendor signed, such as a webhook. Return if it is genuine and recent.
+    """Verify a request that the vendor signed, such as a webhook. Return only if it is genuine and recent.
 
-    A replay within the tolerance passes: remember the nonces if that matters. Source: the vendor's webhook guide, which
-    documents webhooks for orders and transactions, signed by the vendor's own key.
+    A replay within the tolerance passes. If that matters, remember the nonces. Source: the vendor's webhook guide,
+    which documents webhooks for orders and transactions, signed with the vendor's own key.
 
     Args:
         public_key: The vendor's public key.
@@ -116,7 +116,8 @@ def verify_request(
 
     Raises:
         ConfigurationError: ``public_key`` is not an RSA public key.
-        InvalidSignatureError: A header is missing or malformed, the time is off, or the signature does not match.
+        InvalidSignatureError: A header is missing or malformed, the time is outside the tolerance, or the signature
+            does not match.
     """
     if not isinstance(public_key, RSAPublicKey):
         raise ConfigurationError(
@@ -143,39 +144,40 @@ def verify_request(
 def load_private_key(key: str | bytes | Path | RSAPrivateKey, passphrase: str | bytes | None = None) -> RSAPrivateKey:
     r"""Return the RSA private key.
 
-    Parsing and checking a key takes some 40 ms: do it once.
+    Parsing and checking a key takes about 40 ms. Load each key once.
 
     Args:
-        key: PKCS#1 or PKCS#8, encrypted or not, as PEM, DER or the base64 of either, in text or bytes; a `pathlib.Path`
-            of a file with one of them; or the key itself, which is returned as it is. A PEM may be on one line, have
-            a literal ``\n`` for each line break, be in quotes, or have other text and certificates around it. A text
-            is never a path.
-        passphrase: The passphrase of an encrypted key; None if it is not encrypted. If it does not fit, it is tried
-            again without a line break at its end, and without whitespace and quotes around it.
+        key: A PKCS#1 or PKCS#8 key, encrypted or not, as PEM, DER or the base64 of either, in text or bytes. Or the
+            `pathlib.Path` of a file with one of them, or a key object, which is returned unchanged. A PEM may be on one
+            line, have a literal ``\n`` for each line break, be in quotes, or have other text and certificates around
+            it. A string is never read as a path.
+        passphrase: The passphrase of an encrypted key; None if the key is not encrypted. If it is wrong, it is tried
+            again without a line break at its end, and then without whitespace and quotes around it.
 
     Raises:
-        ConfigurationError: It is anything else. The message says what is wrong and quotes nothing of the key.
+        ConfigurationError: This is not an RSA private key. The message says what is wrong and quotes nothing of the
+            key.
     """
     return loaded_key(key, passphrase, names=("key=", "passphrase="))
 
 
 class WonderAuth(httpx.Auth):
-    """Signs each request of any httpx client.
+    """Signs the requests of an httpx client: pass it as the client's ``auth``.
 
-    Every request gets a new nonce, the time, a new X-Request-ID and a signature over the exact bytes sent. If the
+    Each request gets a new nonce, the time, a new X-Request-ID and a signature over the exact bytes sent. If the
     gateway rejects a request (401, 403), and its clock differs from the signed time by more than 5 minutes, the request
-    is signed once more with the gateway's time. If that succeeds, later requests are signed with its time, too.
+    is signed again with the gateway's time. If that succeeds, later requests also use the gateway's time.
 
-    Leave ``follow_redirects`` off in a client that uses it: httpx would send the signed headers to any host that a
+    Keep ``follow_redirects`` off in the httpx client. Otherwise httpx sends the signed headers to any host that a
     redirect points to.
 
     Args:
         app_id: The app id that the vendor gave you for your public key.
-        private_key: What `load_private_key` takes, not encrypted; or a `Signer`.
+        private_key: Any unencrypted key that `load_private_key` takes, or a `Signer`.
         origin: The only scheme, host and port to sign for, such as ``https://gateway.wonder.today``.
 
     Raises:
-        ConfigurationError: An argument is wrong; or, for a request, its origin is another one.
+        ConfigurationError: An argument is wrong, or a request is for a different origin.
     """
 
     requires_request_body = True
@@ -192,7 +194,7 @@ class WonderAuth(httpx.Auth):
         self._clock_offset = 0.0
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Sign the request, and once more if only its time was wrong. Called by httpx."""
+        """Sign the request, and sign it again if only its time was wrong. httpx calls this."""
         if origin_of(request.url) != self._origin:
             raise ConfigurationError(f"This request was not signed: its origin is not {self._origin}.")
         signatures = self.signatures(request.method, request.url.raw_path.decode("ascii"), request.content)
@@ -203,10 +205,11 @@ class WonderAuth(httpx.Auth):
             signature = next_signature(signatures, response.status_code, response.headers.get("Date"))
 
     def signatures(self, method: str, uri: str, body: bytes) -> Signatures:
-        """Yield the headers that sign a request, for any HTTP library; a second time if only its time was wrong.
+        """Yield the headers that sign a request, for use with any HTTP library.
 
-        Send back a tuple after each response: its status and its ``Date`` header, or None. The generator ends when the
-        response is final. It does not check the origin: send the headers to ``origin`` only.
+        After each response, send a tuple to the generator: the status, and the ``Date`` header or None. If only the
+        time was wrong, the generator yields new headers. Otherwise it ends, and the response is final. It does not
+        check the origin: send the headers to ``origin`` only.
 
         Args:
             method: The HTTP method.

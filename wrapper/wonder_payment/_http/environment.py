@@ -38,7 +38,7 @@ def network_options(
     """
     found = environment_proxy(origin) if proxy is None else _proxy("proxy=", plain_text(proxy) or "")
     if proxy is not None and found and origin.startswith("http:") and not is_loopback(found.url.host):
-        problem = "proxy= must be on a loopback host if base_url= is http: plain http stays on this machine."
+        problem = "proxy= must be on a loopback host if base_url= is http: plain http must stay on this machine."
         raise ConfigurationError(problem, attempts=0)
     secure = found if found and found.url.scheme == "https" else None
     context = certificates("https:" if secure else origin, ca_file)
@@ -56,12 +56,12 @@ def certificates(origin: str, ca_file: object = None) -> ssl.SSLContext:
         ConfigurationError: ``ca_file`` or ``SSL_CERT_FILE`` cannot be read, or ``SSL_CERT_DIR`` is not a folder.
             OpenSSL searches the folder only during a handshake, so a folder of other files fails there.
     """
-    given = None if ca_file is None else _path("ca_file= must be the path of a file that exists.", ca_file)
+    given = None if ca_file is None else _path("ca_file= must be the path of an existing file.", ca_file)
     if not given and not origin.startswith("https:"):
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # no TLS, nothing to trust
     file, folders = given or os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
     if folders and not file and not any(Path(folder).is_dir() for folder in folders.split(os.pathsep)):
-        raise ConfigurationError("SSL_CERT_DIR is not a folder.", attempts=0)
+        raise ConfigurationError("SSL_CERT_DIR must be an existing folder.", attempts=0)
     try:
         context = ssl.create_default_context(cafile=given) if given else httpx.create_ssl_context()
     except OSError as error:
@@ -91,13 +91,13 @@ def _load_client_certificate(context: ssl.SSLContext, value: Any) -> None:
             password = ""
         case file:
             key, password = file, ""
-    required = "client_certificate= must be the path of a file that exists, or a tuple of two and perhaps a password."
+    required = "client_certificate= must be the path of an existing file, or a tuple of two and an optional password."
     file, key = _path(required, file), _path(required, key)
     try:
         # Without any password, OpenSSL would prompt for one on the terminal.
         context.load_cert_chain(file, key, password)
     except (OSError, ValueError) as error:
-        problem = "it must be PEM, a certificate and its own key, with the password of the key if that is encrypted"
+        problem = "expected PEM, a certificate and its own key, with the key's password if it is encrypted"
         if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
             problem = error.strerror or type(error).__name__
     else:
@@ -144,8 +144,8 @@ def _proxy(name: str, url: str) -> httpx.Proxy:
     else:
         if not proxy.url.scheme.startswith("socks") or find_spec("socksio"):
             return proxy
-        problem = "SOCKS needs `pip install 'httpx[socks]'`"
-    raise ConfigurationError(f"The proxy of {name} cannot be used: {problem}.", attempts=0)
+        problem = "a SOCKS proxy needs `pip install 'httpx[socks]'`"
+    raise ConfigurationError(f"The proxy from {name} cannot be used: {problem}.", attempts=0)
 
 
 def _parsed_proxy(url: str) -> httpx.Proxy:

@@ -27,8 +27,8 @@ _PERMANENT_TLS = re.compile(
 _ENDED = re.compile("disconnected|closed connection|incomplete", re.IGNORECASE)
 
 _TLS_ADVICE = (
-    "Check base_url, the trusted certificates (ca_file=, SSL_CERT_FILE, SSL_CERT_DIR), client_certificate= if it is "
-    "required, and this machine's clock."
+    "Check base_url, the trusted certificates (ca_file=, SSL_CERT_FILE, SSL_CERT_DIR), client_certificate= if the "
+    "server requires one, and this machine's clock."
 )
 _PROTOCOL_ADVICE = "Check base_url, and whether a proxy or a firewall changes the response."
 

@@ -43,7 +43,7 @@ class _Pools(Generic[_PlaceT, _PoolT]):
             ConfigurationError: The client is closed, or no asyncio event loop is running.
         """
         if self._is_closed:
-            raise ConfigurationError("This client is closed: make a new one.", attempts=0)
+            raise ConfigurationError("This client is closed. Make a new one.", attempts=0)
         place = self._place()
         return self._pools.get(place) or self._pools.setdefault(place, self._make())  # two threads may each make one
 

@@ -52,7 +52,7 @@ _ERRORS: dict[float, type[errors.APIError]] = {
 PROXY_ADVICE = "check the user name and the password in the proxy's URL"
 
 _PARAMETERS = "If the error is about the token, pass customer_uuid and verify_uuid: the gateway may require both."
-_SIGNATURE = "Check the app id, that the vendor has the public half of this private key, and the environment."
+_SIGNATURE = "Check the app id and the environment, and that the vendor has the public half of this private key."
 _ROUTE = "Check base_url, and whether a proxy or a firewall changes the request."
 
 # What to do, by status. The gateway itself has no reason for the statuses of _ROUTE: the request is always the same.
@@ -63,7 +63,7 @@ _ADVICE: dict[float, str] = {
     404: "Check that the token was created in this environment, for this app and this customer. "
     "Pass customer_uuid if you know it.",
     **dict.fromkeys((405, 406, 411, 413, 414, 415, 431), _ROUTE),
-    407: f"The gateway did not get the request: {PROXY_ADVICE}.",
+    407: f"The request did not reach the gateway: {PROXY_ADVICE}.",
     **dict.fromkeys(_TRANSIENT_STATUSES, "Retry later."),
     422: _PARAMETERS,
     429: "Send fewer requests.",
@@ -118,7 +118,7 @@ def checked_response(response: RawResponse, *, token: str) -> CheckedResponse:
     elif not is_good_code(name, code):
         raise _api_error(response, envelope, code)
     elif response.status_code != HTTPStatus.OK:
-        problem = "the contract has only HTTP 200"
+        problem = "the contract defines only HTTP 200"
     elif (wrong := _problem(envelope, token)) is not None:
         problem = wrong
     else:
@@ -192,7 +192,7 @@ def _problem(envelope: dict[str, Any], token: str) -> str | None:
         return "`data.payment_token` is missing"
     wrong = _wrong_field(fields, _REQUIRED, _OPTIONAL) or _wrong_field(_object(fields, "credit_card") or {}, {}, _CARD)
     if wrong is None and fields["token"].lower() != token:
-        return "it is about another token than the one that was sent"
+        return "it is about a different token"
     return wrong
 
 
@@ -243,7 +243,7 @@ def _api_error(response: RawResponse, envelope: dict[str, Any], code: Any, unrea
         summary += f" {advice}"
     if kind is errors.AuthenticationError and abs(difference := clock_difference(date, now=now)) > CLOCK_TOLERANCE:
         way = "ahead of" if difference > 0 else "behind"
-        summary += f" The gateway's clock is {abs(difference) / 60:.0f} minutes {way} this machine's: set the clock."
+        summary += f" The gateway's clock is {abs(difference) / 60:.0f} minutes {way} this machine's. Set the clock."
     if unread:
         summary += f" The reason is unknown: {unread}."
     error = kind(summary, status_code=response.status_code, code=code, message=message, retry_after=seconds)

@@ -25,22 +25,24 @@ from .output import ExitStatus, can_draw, is_terminal, message, print_error, sho
 from .tokens import CustomerUuid, Verbose, VerifyUuid
 
 _Source = Annotated[
-    Path, typer.Argument(metavar="FILE|-", help="The tokens, one per line, or a CSV file; - reads stdin.")
+    Path, typer.Argument(metavar="FILE|-", help="A file with one token per line, or a CSV file. - reads stdin.")
 ]
 _Column = Annotated[
     str | None,
-    typer.Option(help="The column of a CSV file that has the tokens, if it is not recognised.", metavar="NAME"),
+    typer.Option(help="The CSV column with the tokens, if it is not recognised.", metavar="NAME"),
 ]
 _CustomerColumn = Annotated[
-    str | None, typer.Option(help="The column that has the UUID of each token's customer.", metavar="NAME")
+    str | None, typer.Option(help="The column with the UUID of each token's customer.", metavar="NAME")
 ]
 _VerifyColumn = Annotated[
-    str | None, typer.Option(help="The column that has the verify_uuid of each token.", metavar="NAME")
+    str | None, typer.Option(help="The column with the verify_uuid of each token.", metavar="NAME")
 ]
 _Output = Annotated[
     Path | None,
     typer.Option(
-        help="Write to this file, not to stdout. The same command continues it.", metavar="FILE", dir_okay=False
+        help="Write to this file instead of stdout. The same command continues the file.",
+        metavar="FILE",
+        dir_okay=False,
     ),
 ]
 _Recheck = Annotated[
@@ -55,7 +57,7 @@ _MaxPerSecond = Annotated[
     float | None,
     typer.Option(
         "--rate",
-        help="How many requests to start per second, retries included.",
+        help="How many requests to start per second, including retries.",
         metavar="NUMBER",
         min=0.001,
         max=1e9,
@@ -83,9 +85,9 @@ def batch(
 ) -> None:
     """Check many tokens and write the results as JSON lines.
 
-    With --output you can stop the run, and the same command continues it: tokens that have a result are not checked
-    again. The exit status is 0 if every check succeeded (whatever the state of the token), 1 if some failed, 2 for
-    wrong usage, 130 if the run was stopped.
+    With --output, you can stop the run and continue it with the same command. Tokens that already have a result are
+    not checked again. The exit status is 0 if every check succeeded, whatever the state of the token, 1 if some checks
+    failed, 2 for wrong usage, and 130 if the run was stopped.
     """
     if verbose:
         show_log()

@@ -124,8 +124,8 @@ class Results:
             return f"stopped; results so far: {counts}. {advice}"
         parts = [f"results: {counts}."]
         if self._invalid:
-            advice = "Correct them in the source; their results have the line numbers."
-            parts.append(f"Lines that are not a UUID: {self._invalid:,}. {advice}")
+            advice = "Correct them in the source. The output has their line numbers."
+            parts.append(f"Lines without a UUID: {self._invalid:,}. {advice}")
         if self._failed_checks:
             parts.append(
                 "Run the same command again to retry the errors."

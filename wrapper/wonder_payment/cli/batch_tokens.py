@@ -135,7 +135,7 @@ class Tokens:
     def _recognised(self, names: list[str], rows: Iterator[_Row]) -> tuple[str, list[_Row]]:
         """Return the column that has the tokens, and the rows that were read to find it."""
         if any(key_of(name.strip()) for name in names):
-            problem = "The first line has a UUID where the name of a column belongs."
+            problem = "The first line has a UUID instead of the name of a column."
             raise UsageError(f"{problem} Add a line with the names of the columns.")
         named = [name for name in names if _is_token_column(name)]
         if len(named) == 1:

@@ -11,7 +11,7 @@ from .output import Progress
 
 
 def demo() -> None:
-    """Show waits for 3-D Secure without an account. The demo starts its own simulator."""
+    """Show how the client waits for 3-D Secure, without an account. The demo starts its own simulator."""
     from wonder_payment.simulator import Fault, SimulatedGateway  # noqa: PLC0415 (needs another extra)
 
     console = Console(highlight=False)

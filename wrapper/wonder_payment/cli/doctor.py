@@ -23,7 +23,7 @@ _SIGNS = {Verdict.OK: ("✔", "green"), Verdict.WRONG: ("✘", "red"), Verdict.U
 
 _Token = Annotated[
     str | None,
-    typer.Option("--token", help="A payment token: find out which arguments its check needs.", metavar="TOKEN"),
+    typer.Option("--token", help="A payment token. Find out which arguments its check needs.", metavar="TOKEN"),
 ]
 _Json = Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")]
 
@@ -36,11 +36,11 @@ def doctor(
     as_json: _Json = False,
     verbose: Verbose = False,
 ) -> None:
-    """Check settings, key, connection, clock, signature and the check endpoint. Each problem has its fix.
+    """Check settings, key, connection, clock, signature and the check endpoint. Say how to fix each problem.
 
-    The output has no secrets: you can paste it into a bug report. With --token, the token is checked with and without
-    the UUIDs that you give, and the arguments to use are printed. The exit status is 0 if all is well, 1 if something
-    is wrong, 2 for wrong usage, and 3 if nothing is wrong, but something stays unknown.
+    The output has no secrets, so you can paste it into a bug report. With --token, the doctor checks the token with and
+    without the UUIDs that you pass, and prints the arguments to use. The exit status is 0 if all is well, 1 if
+    something is wrong, 2 for wrong usage, and 3 if nothing is wrong but something is unknown.
     """
     if verbose:
         show_log()

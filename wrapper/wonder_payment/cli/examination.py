@@ -125,7 +125,7 @@ class Examination:
         minutes = clock_difference(self._date, now=time.time()) / 60
         if abs(minutes) > CLOCK_TOLERANCE / 60:
             way = "behind" if minutes > 0 else "ahead of"
-            text = f"{abs(minutes):.0f} minutes {way} the gateway's clock. Set this machine's, for example with NTP."
+            text = f"{abs(minutes):.0f} minutes {way} the gateway's clock. Set the clock, for example with NTP."
             return Finding(Verdict.WRONG, text)
         return Finding(Verdict.OK, "agrees with the gateway's")
 
@@ -167,7 +167,7 @@ class Examination:
             text += " Check that it was created in this environment for this app."
             arguments = {"--customer-uuid": reference.customer_uuid, "--verify-uuid": reference.verify_uuid}
             if missing := [option for option, uuid in arguments.items() if uuid is None]:
-                text += f" Try {' and '.join(missing)}, too."
+                text += f" Also try {' and '.join(missing)}."
         return Finding(verdict, text, trials=made)
 
     def _text(self, verdict: Verdict, words: tuple[str, str, str], replies: list[Reply]) -> str:
@@ -181,7 +181,7 @@ class Examination:
     def _key_is_good(self, replies: list[Reply]) -> str:
         is_rejected = any(signature_verdict(reply) is Verdict.WRONG for reply in replies)
         is_good = is_rejected and self._echo is Verdict.OK
-        return " App id and key are good: the echo request was accepted." if is_good else ""
+        return " The app id and the key are good: the echo request was accepted." if is_good else ""
 
     def _advice(self, replies: list[Reply]) -> str:
         target = "WONDER_BASE_URL" if os.environ.get("WONDER_BASE_URL") else "WONDER_ENVIRONMENT"

@@ -106,7 +106,7 @@ def reply_to(response: httpx.Response, body: bytes) -> Reply:
         content = None
     if not isinstance(content, dict):
         kind = redact(response.headers.get("Content-Type", "no content type"))
-        return attrs.evolve(head, text=f"no JSON object ({kind})" if body else "empty body")
+        return attrs.evolve(head, text=f"not a JSON object ({kind})" if body else "empty body")
     envelope = cast("dict[str, Any]", content)
     name, value = deciding_code(envelope)
     if type(value) not in (str, int, float):

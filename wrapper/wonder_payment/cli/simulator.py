@@ -13,7 +13,7 @@ from .output import ExitStatus, print_error
 if TYPE_CHECKING:
     from wonder_payment.simulator import SimulatedGateway
 
-_Port = Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 takes any free port.", min=0, max=65535)]
+_Port = Annotated[int, typer.Option(help="The port on 127.0.0.1; 0 picks a free port.", min=0, max=65535)]
 _RequiresCustomer = Annotated[
     bool, typer.Option("--requires-customer-uuid", help="Require the UUID of the token's customer in the path.")
 ]
@@ -70,7 +70,7 @@ def simulator(
         except ValueError as error:  # options that exclude each other
             raise typer.BadParameter(f"{error}.") from None
         except OSError as error:
-            print_error(f"cannot use port {port} of 127.0.0.1: {error.strerror}. Choose another with --port.")
+            print_error(f"cannot use port {port} on 127.0.0.1: {error.strerror}. Choose another port with --port.")
             raise typer.Exit(ExitStatus.ERROR) from None
         environ = gateway.environ
         if format_ == "json":

@@ -72,7 +72,7 @@ def diagnose(
                 mistakes = [name for name in (key_name, content_name, encoding_name) if name]
                 return "The private key is right, but " + ", and ".join(mistakes) + "."
     return (
-        "The private key is right, but a different string was signed: compare step by step. "
+        "The private key is right, but a different string was signed. Compare step by step. "
         f"SHA-256 of the signed string: {signed.hex()}; of the expected string: {sha256(right).hexdigest()}."
     )
 

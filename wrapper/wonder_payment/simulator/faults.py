@@ -12,7 +12,7 @@ from .variant import Envelope, error_body
 
 __all__ = ["Fault", "InjectedFault", "take"]
 
-_HTML_PAGE = "<!doctype html><title>Bad gateway</title><h1>The simulator plays a CDN's error page</h1>"
+_HTML_PAGE = "<!doctype html><title>Bad gateway</title><h1>The simulator's copy of a CDN's error page</h1>"
 
 Broken: TypeAlias = Literal["reset before", "reset in the middle", "truncated"]
 
@@ -44,13 +44,13 @@ class Fault:
 
     Attributes:
         status: The HTTP status, from 200 to 999; None keeps the simulator's own.
-        body: The body; None keeps the simulator's own, or sends an error of the simulator if ``status`` is given.
+        body: The body. None keeps the simulator's own, or sends an error of the simulator if ``status`` is set.
         headers: Headers to add or to replace, for example ``Retry-After`` or ``Content-Type``.
-        delay: Seconds before the response; with ``math.inf`` no response is sent.
+        delay: Seconds before the response. With ``math.inf``, no response is sent.
         drip: Seconds between two bytes of the body; None sends them all at once.
         drip_headers: Whether the status line and the headers drip, too.
-        broken: Where the connection breaks: ``"reset before"`` the response, ``"reset in the middle"`` of its body, or
-            closed in the middle as if the body ended there (``"truncated"``).
+        broken: How the connection breaks: ``"reset before"`` the response, ``"reset in the middle"`` of its body, or
+            ``"truncated"``: closed in the middle, as if the body ended there.
         clock_minutes: Minutes by which the simulator's clock is ahead for this request.
         times: The number of requests that the fault applies to; ``math.inf`` for all.
 
@@ -83,7 +83,7 @@ class Fault:
         """Return the response to send instead of the simulator's own."""
         status = self.status or HTTPStatus.OK
         if self.body is None and self.headers.get("Content-Type") != "text/html":
-            content = error_body(envelope, "SIM_FAULT", f"A fault on demand: {status}.")
+            content = error_body(envelope, "SIM_FAULT", f"An injected fault: {status}.")
             return JSONResponse(content, status_code=status)
         body = _HTML_PAGE if self.body is None else self.body
         return Response(body, status_code=status, media_type="application/json")

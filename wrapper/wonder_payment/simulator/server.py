@@ -25,14 +25,14 @@ __all__ = ["SimulatedGateway"]
 class SimulatedGateway:
     """A local simulator of the gateway that verifies signatures and simulates 3-D Secure.
 
-    A context manager: it serves requests inside the ``with`` block. Threads may share it.
+    Use it in a ``with`` block: it serves requests until the block ends. Threads can share it.
 
-    Public sources differ about the gateway, and the simulator can be each of its variants.
+    The vendor's public sources contradict each other. The arguments select which variant the simulator follows.
 
     Args:
         port: The port on 127.0.0.1; 0 for any free port.
-        app_id: The only app id that is accepted; a random UUID by default.
-        private_key: The key that its clients sign with; a new 2048-bit key by default.
+        app_id: The only app id that is accepted; by default a random UUID.
+        private_key: The key that clients sign with; by default a new 2048-bit key.
         requires_customer_uuid: Whether the path must have the UUID of the token's customer, not the literal ``uuid``.
         requires_verify_uuid: Whether the request must have the token's ``verify_uuid``.
         envelope: ``"code"`` responds with ``code`` and ``message``, ``"error_code"`` with ``error_code`` (empty in a
@@ -97,7 +97,7 @@ class SimulatedGateway:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment variables for a service that calls ``from_env``. They include the private key."""
+        """The environment variables for a service that calls ``from_env``, including the private key."""
         pem = self.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
         return {
             "WONDER_APP_ID": self.app_id,
@@ -107,9 +107,9 @@ class SimulatedGateway:
 
     @property
     def token_arguments(self) -> dict[str, str]:
-        """The arguments of ``check_token`` that test tokens need in this variant; empty if none.
+        """The arguments of ``check_token`` that the test tokens need in this variant; empty if they need none.
 
-        Added tokens need the same, unless they have a customer or a ``verify_uuid`` of their own.
+        Added tokens need the same arguments, unless you add them with their own customer or ``verify_uuid``.
         """
         return self._state.variant.token_arguments
 
@@ -120,7 +120,7 @@ class SimulatedGateway:
 
     @property
     def clock_offset(self) -> float:
-        """Seconds by which the simulator's clock is ahead of the machine's; may be set."""
+        """Seconds by which the simulator's clock is ahead of the machine's. You can set it."""
         return self._state.clock_offset
 
     @clock_offset.setter
@@ -131,7 +131,7 @@ class SimulatedGateway:
         """Return a client for this simulator.
 
         Args:
-            settings: Arguments of `WonderClient`, each instead of the simulator's own.
+            settings: Arguments of `WonderClient`. They override the simulator's own.
 
         Raises:
             ConfigurationError: A setting is wrong.
@@ -149,8 +149,8 @@ class SimulatedGateway:
     def reset(self) -> None:
         """Return to the initial state: the test tokens, no requests, no faults, the machine's time.
 
-        Open connections are dropped, so a request that was sent before has no effect after it. The address, the app id
-        and the key stay.
+        Open connections are dropped, so that earlier requests have no effect after the reset. The address, the app id
+        and the key stay the same.
         """
         if self._running:
             self._running.reset()
@@ -172,16 +172,16 @@ class SimulatedGateway:
         """Add a payment token and return its UUID.
 
         Args:
-            states: Its state at the first poll, the second, and so on; the last one stays.
-            token_type: What is stored.
+            states: The state at the first poll, at the second poll, and so on. The last state stays.
+            token_type: The kind of payment method.
             card: The card in the response; None is sent as null.
             error_code: The ``error_code`` of a failed token; None sends a sample.
             error_message: The ``error_msg`` of a failed token; None sends a sample.
-            after: Seconds for which it is pending, however often it is polled; then it is in its last state. None
+            after: Seconds for which the token is pending, however often it is polled. Then it has its last state. None
                 counts polls instead.
-            customer_uuid: The customer whom it belongs to; None is `TEST_CUSTOMER_UUID`. Only a simulator that
-                requires it rejects another one; so with ``verify_uuid``.
-            verify_uuid: The ``verify_uuid`` of its creation; None is `TEST_VERIFY_UUID`.
+            customer_uuid: The token's customer; None is `TEST_CUSTOMER_UUID`. A wrong value is rejected only if the
+                simulator requires it. The same applies to ``verify_uuid``.
+            verify_uuid: The token's ``verify_uuid``; None is `TEST_VERIFY_UUID`.
 
         Raises:
             ValueError: A value is wrong. The message names it.
@@ -201,7 +201,7 @@ class SimulatedGateway:
         return token.token
 
     def approve(self, token: str | UUID) -> None:
-        """Complete 3-D Secure: the cardholder passes, and the token is verified.
+        """Complete 3-D Secure: the cardholder passes it, and the token is verified.
 
         Raises:
             ValueError: The simulator has no such token.
@@ -209,7 +209,7 @@ class SimulatedGateway:
         self._state.settle(self._token(token), TokenState.SUCCESS)
 
     def decline(self, token: str | UUID, *, error_code: str | None = None, error_message: str | None = None) -> None:
-        """Complete 3-D Secure: the cardholder fails, and so does the token.
+        """Complete 3-D Secure: the cardholder fails it, and the token is failed.
 
         Args:
             token: The token's UUID.
@@ -222,7 +222,7 @@ class SimulatedGateway:
         self._state.settle(self._token(token), TokenState.FAILED, error_code, error_message)
 
     def inject(self, fault: Fault, *, token: str | UUID | None = None) -> None:
-        """Apply a fault to the next requests, ``fault.times`` of them. Faults are applied in turn.
+        """Apply a fault to the next ``fault.times`` requests. Several faults apply in the order of their injection.
 
         Args:
             fault: What goes wrong.

@@ -32,14 +32,14 @@ class SimulatedRequest:
     Attributes:
         number: The number of the request, from 1.
         time: When it was received (Unix time, UTC, by the simulator's clock).
-        request_id: Its X-Request-ID header; any value is accepted.
-        nonce: Its Nonce header. Every attempt has its own.
+        request_id: Its X-Request-ID header. Any value is accepted.
+        nonce: Its Nonce header. Each attempt has its own.
         verdict: The result of verifying its signature.
         status: The HTTP status of the response; None if a fault kept the response from arriving whole.
-        broken: What happened instead of a whole response: the ``broken`` of the fault, or ``"no response"``; None if it
-            was sent.
-        path: Its path, as received; one of `ECHO_PATHS` for an echo request.
-        token: The token in its body; None for an echo request, or if none could be read.
+        broken: What happened instead of a whole response: the ``broken`` of the fault, or ``"no response"``. None if
+            the response was sent.
+        path: Its path, as received. For an echo request, it is one of `ECHO_PATHS`.
+        token: The token in its body; None for an echo request, or if the body has no readable token.
         verify_uuid: The ``verify_uuid`` in its body; None if there is none.
         customer_uuid: The customer in its path, or the literal ``uuid``; None for an echo request.
         language: Its x-i18n-lang header.

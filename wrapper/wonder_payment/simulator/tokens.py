@@ -54,13 +54,13 @@ class SimulatedToken:
     """A payment token, and the course of its 3-D Secure.
 
     Attributes:
-        states: Its state at the first poll, the second, and so on; the last one stays.
+        states: The state at the first poll, at the second poll, and so on. The last state stays.
         token: Its UUID.
-        customer_uuid: The customer whom it belongs to; None is `TEST_CUSTOMER_UUID`.
-        verify_uuid: The ``verify_uuid`` of its creation; None is `TEST_VERIFY_UUID`.
-        after: Seconds for which it is pending, however often it is polled; then it is in its last state. None counts
-            polls instead.
-        token_type: What is stored.
+        customer_uuid: Its customer; None is `TEST_CUSTOMER_UUID`.
+        verify_uuid: Its ``verify_uuid``; None is `TEST_VERIFY_UUID`.
+        after: Seconds for which the token is pending, however often it is polled. Then it has its last state. None
+            counts polls instead.
+        token_type: The kind of payment method.
         card: The card in the response; None is sent as null.
         error_code: The ``error_code`` of a failed token; None sends a sample.
         error_message: The ``error_msg`` of a failed token; None sends a sample.

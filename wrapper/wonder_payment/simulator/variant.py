@@ -9,13 +9,13 @@ from attrs.validators import in_, instance_of
 __all__ = ["ECHO_PATHS", "TEST_CUSTOMER_UUID", "TEST_VERIFY_UUID", "Envelope", "GoodCode", "Variant", "error_body"]
 
 TEST_CUSTOMER_UUID = "00000000-0000-4000-9000-000000000001"
-"""The customer of the test tokens, and of tokens that are added without one."""
+"""The customer of the test tokens, and of tokens that you add without a customer."""
 
 TEST_VERIFY_UUID = "00000000-0000-4000-a000-000000000001"
-"""The ``verify_uuid`` of the test tokens, and of tokens that are added without one."""
+"""The ``verify_uuid`` of the test tokens, and of tokens that you add without one."""
 
 ECHO_PATHS = ("/svc/payment/api/v1/echo", "/svc/payment/api/v1/openapi/echo")
-"""The two known paths of the echo request: the vendor's get-started guide has the first, its samples the second."""
+"""The two known paths of the echo request, from the vendor's get-started guide and from its samples."""
 
 Envelope: TypeAlias = Literal["code", "error_code"]
 GoodCode: TypeAlias = Literal[0, 200, "0"]
@@ -49,7 +49,7 @@ class Variant:
 
     def __attrs_post_init__(self) -> None:
         if self.envelope != "code" and self.code != 0:
-            raise ValueError('code belongs to the envelope "code": omit one of the two')
+            raise ValueError('code needs the envelope "code": omit one of the two')
 
     @property
     def token_arguments(self) -> dict[str, str]:

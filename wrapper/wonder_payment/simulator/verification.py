@@ -62,9 +62,9 @@ class Verdict:
             None if the Credential header cannot be read.
         string_to_sign: The string to sign that the simulator computed from this request; None if the Credential header
             cannot be read.
-        seconds_off: Seconds by which the request's time is ahead of the simulator's clock, infinite for a time that
-            does not exist; None if the Credential header cannot be read.
-        hint: What to change in a rejected request, if the simulator can tell.
+        seconds_off: Seconds by which the request's time is ahead of the simulator's clock. It is infinite for a time
+            that does not exist, and None if the Credential header cannot be read.
+        hint: What to change in a rejected request; None if the simulator cannot tell.
     """
 
     rejection: Rejection | None
