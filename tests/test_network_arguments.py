@@ -39,7 +39,7 @@ from faults.making import (
     responding,
 )
 from test_environment import BAD_URL, BAD_URLS, CREDENTIALS, PASSWORD, connect_proxy, recording
-from wonder_payment import AsyncWonderClient, ConfigurationError, NetworkError, WonderClient, WonderError
+from wonder_payment import AsyncWonderClient, ConfigurationError, NetworkError, RetryPolicy, WonderClient, WonderError
 from wonder_payment._http.environment import network_options
 from wonder_payment.config import Settings
 from wonder_payment.simulator import SimulatedGateway
@@ -328,6 +328,24 @@ def test_a_proxy_given_that_rejects_its_password_shows_no_part_of_it(
     own = [record.getMessage() for record in caplog.records if record.name == "wonder_payment"]
     assert not re.search(f"{SECRET}|svc", "".join([*crash_report(caught.value), *own]))
     assert not re.search(f"{SECRET}|{encoded}", "".join(caplog.messages))
+
+
+@for_all_transports
+def test_a_tunnel_in_which_tls_fails_is_not_used_again(
+    gateway: SimulatedGateway, name: str, files: Mapping[str, str]
+) -> None:
+    heads: list[bytes] = []
+    tunnels: list[Script] = [lambda _connection: None]  # the first closes at once
+
+    def inside(connection: socket.socket) -> None:
+        (tunnels.pop() if tunnels else good)(connection)
+
+    good = over_tls(authority().issue_cert(NOWHERE), recording(heads, GOOD))
+    with environment(), a_server(connect_proxy(heads, inside), None) as port:
+        proxy = httpx.URL(f"http://127.0.0.1:{port}", username="svc", password=PASSWORD)
+        made = caller(name, gateway, f"https://{NOWHERE}", proxy=str(proxy), ca_file=files["authority"])
+        assert made.check(VERIFIED, retry=RetryPolicy(backoff_initial=0.0)).is_verified
+    assert [head.partition(b" ")[0] for head in heads] == [b"CONNECT", b"CONNECT", b"POST"]
 
 
 @for_all_transports

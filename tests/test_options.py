@@ -101,7 +101,7 @@ def test_each_attempt_is_reported_good_or_bad(kind: Kind, clock: Clock) -> None:
         caller(kind, handler, on_attempt=events.append).check(retry=RetryPolicy())
     assert [(event.number, event.status, type(event.error).__name__) for event in events] == [
         (1, 503, "ServerError"),
-        (2, None, "InvalidResponseError"),
+        (2, 200, "InvalidResponseError"),
     ]
     assert [event.request_id for event in events] == [request.headers["X-Request-ID"] for request in requests]
     assert all(event.seconds >= 0 for event in events)

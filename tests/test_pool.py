@@ -327,6 +327,30 @@ def test_connections_that_are_idle_for_5_seconds_are_closed_one_with_each_reques
     asyncio.run(main())
 
 
+def test_a_connection_that_failed_is_closed_and_not_used_again() -> None:
+    async def main() -> None:
+        pool = AsyncPool(Connection, 100)
+        failed = await pool.acquire(until())
+        await pool.discard(failed)
+        pool.release(failed)
+        assert (failed.closes, pool.in_flight) == (1, 0)
+        assert await pool.acquire(until()) is not failed
+
+    asyncio.run(main())
+
+
+def test_a_shared_connection_that_failed_stays_open() -> None:
+    async def main() -> None:
+        shared = Connection()
+        pool = AsyncPool(lambda: shared, 100, is_shared=True)
+        await pool.discard(await pool.acquire(until()))
+        pool.release(shared)
+        assert shared.closes == 0
+        assert await pool.acquire(until()) is shared
+
+    asyncio.run(main())
+
+
 def test_closing_a_pool_closes_its_connections_in_use_and_idle() -> None:
     async def main() -> None:
         pool = AsyncPool(Connection, 100)

@@ -2,17 +2,29 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import attrs
 import httpx
 import pytest
-from batches import Wire
+from batches import Wire, check_all
 from commands import VERIFIED
 from conftest import TRANSPORTS, Caller, Kind, caller_of, for_both_clients, key
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.hashes import SHA256
-from wonder_payment import ConfigurationError, RetryPolicy, Signer, SigningError
+from wonder_payment import (
+    AsyncWonderClient,
+    ConfigurationError,
+    PaymentToken,
+    RequestTimeoutError,
+    RetryPolicy,
+    Signer,
+    SigningError,
+    StillPendingError,
+    WonderClient,
+)
 from wonder_payment.signing import WonderAuth
 from wonder_payment.simulator import SimulatedGateway
 
@@ -30,9 +42,12 @@ class Module:
     threads: list[threading.Thread] = attrs.field(factory=list)
     meeting: threading.Barrier | None = None
     released: threading.Event | None = None
+    on_sign: Callable[[], object] | None = None
 
     def sign(self, message: bytes) -> bytes:
         self.threads.append(threading.current_thread())
+        if self.on_sign:
+            self.on_sign()
         if self.meeting:
             self.meeting.wait(60)
         if self.released:
@@ -151,8 +166,62 @@ def test_other_keys_and_objects_without_sign_are_rejected(kind: Kind, value: Any
         kind("app", value, environment="sandbox")
 
 
-def test_a_signers_batch_ends_with_the_error_of_each_token(gateway: SimulatedGateway) -> None:
+@pytest.mark.parametrize("name", ["sync", "async"])
+def test_a_failure_of_a_signer_ends_a_batch_before_the_module_locks_itself(
+    gateway: SimulatedGateway, name: str
+) -> None:
     module = Module(gateway, ModuleError())
-    tokens = [gateway.add_token() for _ in range(3)]
-    with gateway.client(private_key=module) as client:
-        assert {type(result.error) for result in client.check_tokens(tokens)} == {SigningError}
+    tokens = [gateway.add_token() for _ in range(9)]
+    with pytest.raises(SigningError):
+        check_all(caller_of(name, gateway), tokens, settings={"private_key": module}, concurrency=1)
+    assert len(module.threads) == 1
+
+
+def test_a_signer_that_the_end_of_a_wait_cuts_short_does_not_end_it_for_good(
+    caller: Caller, gateway: SimulatedGateway
+) -> None:
+    module = Module(gateway, released=threading.Event())
+    with pytest.raises(StillPendingError) as caught:
+        caller.wait(gateway.add_token(), timeout=0.05, settings={"private_key": module})
+    assert isinstance(caught.value.last_error, RequestTimeoutError)
+    assert "The signer did not sign in time" in str(caught.value.last_error)
+    assert module.released
+    module.released.set()
+    for thread in module.threads:
+        thread.join()
+    assert not gateway.requests
+
+
+@pytest.mark.parametrize("name", TRANSPORTS)
+def test_a_client_that_is_closed_while_a_signer_signs_sends_nothing(gateway: SimulatedGateway, name: str) -> None:
+    module = Module(gateway)
+    client = caller_of(name, gateway).make(private_key=module)
+
+    async def check(client: AsyncWonderClient) -> PaymentToken:
+        loop = asyncio.get_running_loop()
+        module.on_sign = lambda: asyncio.run_coroutine_threadsafe(client.aclose(), loop).result(60)
+        return await client.check_token(VERIFIED)
+
+    if isinstance(client, WonderClient):
+        module.on_sign = client.close
+        call = partial(client.check_token, VERIFIED)
+    else:
+        call = partial(asyncio.run, check(client))
+    with pytest.raises(ConfigurationError, match="closed during the call"):
+        call()
+    assert not gateway.requests
+
+
+def test_a_signer_signs_in_the_calling_thread_if_no_other_is_left(
+    caller: Caller, gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class NoThread(threading.Thread):
+        def start(self) -> None:
+            if self.name == "wonder-payment":
+                raise RuntimeError("can't start new thread")
+            super().start()
+
+    monkeypatch.setattr(threading, "Thread", NoThread)
+    module = Module(gateway)
+    assert caller.check(gateway.add_token(), private_key=module).is_pending
+    assert module.threads == [threading.main_thread()]

@@ -161,6 +161,16 @@ def test_slots_are_evenly_spaced(
     assert taken == slots
 
 
+@pytest.mark.parametrize(("woke_at", "sent"), [(0.5, 3), (0.75, 2), (0.8, 1), (5.0, 1)])
+def test_tokens_that_wake_too_late_for_their_slots_make_no_burst(play: Player, woke_at: float, sent: int) -> None:
+    throttle = Throttle(4.0)
+    throttle.take_slot()
+    flows = [checked(throttle) for _ in range(3)]
+    assert [next(flow) for flow in flows] == [Sleep(0.25), Sleep(0.5), Sleep(0.75)]
+    play.now = woke_at
+    assert [isinstance(next(flow), Attempt) for flow in flows].count(True) == sent
+
+
 def test_a_retry_takes_a_slot_too(play: Player) -> None:
     play(checked(Throttle(0.25)), failed(502), failed(502), SUCCESS)
     assert play.sleeps == [1.0, 3.0, 2.0, 2.0]

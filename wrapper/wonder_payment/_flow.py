@@ -33,6 +33,9 @@ _MAX_RATE_LIMITS = 8
 # Seconds by which a timer may end an attempt before its deadline.
 _EARLY = 0.01
 
+# Seconds by which a request of a batch may miss its slot.
+_MAX_LATE = 0.1
+
 _QUOTA_IS_SPENT = "No more retries: the retry quota of this client is spent, because too many requests failed."
 
 
@@ -124,7 +127,7 @@ def attempts(
         is_sent = result.request_id is not None
         number += is_sent
         seconds = time.monotonic() - began
-        report_attempt(result, number, seconds, policy.on_attempt)
+        report_attempt(result, number if is_sent else 0, seconds, policy.on_attempt)
         is_limited = throttle is not None and _is_rate_limit(result)
         if throttle and is_sent and not is_limited:
             throttle.resume(is_up=isinstance(result, PaymentToken) or not result.is_transient)
@@ -163,7 +166,10 @@ def _turn(throttle: Throttle, deadline: float, patience: float) -> Steps[tuple[f
         if slot := throttle.take_slot():
             deadline += slot
             patience += slot
+            due = time.monotonic() + slot
             yield Sleep(slot)
+            if time.monotonic() > due + max(throttle.spacing, _MAX_LATE):
+                continue  # other tokens' slots have passed, too: sent now, their requests would be a burst
         left = throttle.take_turn(patience)
         if left <= 0 and not throttle.stopped.is_set():
             return deadline, patience

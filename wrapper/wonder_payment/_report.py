@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from ._redact import clear_locals, redact
 from .batch import Result
-from .errors import APIError, WonderError
+from .errors import APIError, InvalidResponseError, WonderError
 from .events import AttemptEvent
 from .models import PaymentToken, TokenState
 
@@ -56,7 +56,7 @@ def report_retry(
 def _status(result: Result) -> int | None:
     if isinstance(result, PaymentToken):
         return HTTPStatus.OK.value
-    return result.status_code if isinstance(result, APIError) else None
+    return result.status_code if isinstance(result, APIError | InvalidResponseError) else None
 
 
 def _fields(result: Result, number: int, seconds: float) -> dict[str, object]:

@@ -14,7 +14,10 @@ def in_thread(function: Callable[[], _T]) -> Future[_T]:
     future: Future[_T] = Future()
     future.set_running_or_notify_cancel()
     arguments = (settle, future, function)
-    threading.Thread(target=copy_context().run, args=arguments, name="wonder-payment", daemon=True).start()
+    try:
+        threading.Thread(target=copy_context().run, args=arguments, name="wonder-payment", daemon=True).start()
+    except RuntimeError:  # no thread is left, or the interpreter is ending
+        settle(future, function)
     return future
 
 

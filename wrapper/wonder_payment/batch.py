@@ -17,7 +17,7 @@ import attrs
 from ._http.places import running_loop
 from ._redact import clear_locals, clears_locals, last_four
 from ._threads import settle
-from .errors import ConfigurationError, WonderError
+from .errors import ConfigurationError, SigningError, WonderError
 from .models import PaymentToken, TokenReference
 
 _TokenT = TypeVar("_TokenT")
@@ -47,8 +47,9 @@ def check_result(token: object, result: Result) -> CheckResult:
 
     Raises:
         ConfigurationError: The client was closed, so no later token can be checked either.
+        SigningError: The signer failed. Some modules lock themselves after a few failures.
     """
-    if isinstance(result, ConfigurationError):
+    if isinstance(result, ConfigurationError | SigningError):
         raise result
     token_id = str(token.token if isinstance(token, TokenReference) else token)
     if isinstance(result, PaymentToken):
@@ -65,11 +66,12 @@ class Throttle:
 
     Attributes:
         pauses: How many pauses there were in a row, without any other response in between.
+        spacing: The seconds between two slots; 0 without ``max_per_second``.
         stopped: Set when the batch has ended; sleeps then raise instead of returning.
     """
 
     def __init__(self, max_per_second: float | None = None) -> None:
-        self._spacing = 1 / max_per_second if max_per_second else 0.0
+        self.spacing = 1 / max_per_second if max_per_second else 0.0
         self._slot_at = -math.inf
         self._lock = threading.Lock()
         self.stopped = threading.Event()
@@ -115,7 +117,7 @@ class Throttle:
         with self._lock:
             now = time.monotonic()
             slot = max(self._slot_at, now)
-            self._slot_at = slot + self._spacing
+            self._slot_at = slot + self.spacing
             return slot - now
 
     def take_turn(self, patience: float = math.inf) -> float:

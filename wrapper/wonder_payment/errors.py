@@ -31,7 +31,7 @@ class WonderError(Exception):
     """The base class of this package's exceptions.
 
     You can raise these errors without arguments, for example in a test. ``args`` has only the message. If a task queue
-    rebuilds an error from its ``args``, the other attributes are None.
+    rebuilds an error from its ``args``, the other attributes have the values of the class.
 
     Attributes:
         request_id: The X-Request-ID of the last HTTP request; None if there was none, or it is not known. Give it to
@@ -132,7 +132,13 @@ class ServerError(APIError):
 
 
 class InvalidResponseError(WonderError):
-    """The status was good, but the response breaks the contract. The token's state is unknown."""
+    """The status was good, but the response breaks the contract. The token's state is unknown.
+
+    Attributes:
+        status_code: The HTTP status; None if not known.
+    """
+
+    status_code: int | None = None
 
 
 class InvalidSignatureError(WonderError):

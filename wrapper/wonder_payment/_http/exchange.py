@@ -34,8 +34,6 @@ _JSON = json_format.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _USER_AGENT = f"wonder-payment/{__version__} python/{platform.python_version()} httpx/{httpx.__version__}"
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": _USER_AGENT}
 
-_SLOW_SIGNER = "The signer did not sign in time; the request was not sent."
-
 
 @attrs.define(eq=False)
 class _Exchange(Generic[_PoolT]):
@@ -61,6 +59,23 @@ class _Exchange(Generic[_PoolT]):
         """Return the attempt's deadline, the exact bytes to send, and what signs them."""
         body = _JSON.encode(json).encode()
         return min(time.monotonic() + self.timeout, self.until), body, self.auth.signatures(method, uri, body)
+
+    def _signed(self, headers: dict[str, str], signature: dict[str, str]) -> dict[str, str]:
+        """Return the headers of the signed request.
+
+        Raises:
+            ConfigurationError: The client was closed while a signer signed.
+        """
+        if self.pool.is_closed:
+            raise closed_error()
+        self.request_id = signature["X-Request-ID"]
+        return _HEADERS | headers | signature
+
+    def _slow_signer(self, deadline: float) -> errors.WonderError:
+        """Return the error of an attempt whose signer did not sign in time."""
+        problem = "The signer did not sign in time; the request was not sent."
+        # The end of a call may leave little time: that is not the signer's fault, and says nothing about the next call.
+        return errors.RequestTimeoutError(problem) if deadline >= self.until else errors.SigningError(problem)
 
     def _failure(self, error: Exception, deadline: float) -> errors.WonderError | None:
         """Return what an error of the transport means to the caller; None if it is another error."""
@@ -88,8 +103,7 @@ class SyncExchange(_Exchange[SyncPool]):
             deadline, body, signatures = self._begin(method, url, json)
             signature = self._sign(partial(next, signatures), deadline)
             while True:
-                self.request_id = signature["X-Request-ID"]
-                sent = _HEADERS | headers | signature
+                sent = self._signed(headers, signature)
                 response = self._send(connection, method, url, sent, body, deadline)
                 step = partial(next_signature, signatures, response.status_code, response.headers.get("date"))
                 again = self._sign(step, deadline, response.status_code)
@@ -106,7 +120,7 @@ class SyncExchange(_Exchange[SyncPool]):
         try:
             return in_thread(step).result(left(deadline))
         except TimeoutError:
-            raise errors.SigningError(_SLOW_SIGNER) from None
+            raise self._slow_signer(deadline) from None
 
     def _send(
         self, connection: SyncConnection, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float
@@ -114,8 +128,9 @@ class SyncExchange(_Exchange[SyncPool]):
         """Send a request and translate the errors of the transport; any other exception propagates unchanged."""
         try:
             return connection.send(method, uri, headers, body, deadline)
-        except Exception as error:
-            failure = self._failure(error, deadline)
+        except BaseException as error:
+            self.pool.discard(connection)
+            failure = self._failure(error, deadline) if isinstance(error, Exception) else None
             if not failure:
                 raise
         # Raised outside the handler, so that its context is the caller's own and not the transport's error.
@@ -132,8 +147,7 @@ class AsyncExchange(_Exchange[AsyncPool]):
             deadline, body, signatures = self._begin(method, url, json)
             signature = await self._sign(partial(next, signatures), deadline)
             while True:
-                self.request_id = signature["X-Request-ID"]
-                sent = _HEADERS | headers | signature
+                sent = self._signed(headers, signature)
                 response = await self._send(connection, method, url, sent, body, deadline)
                 step = partial(next_signature, signatures, response.status_code, response.headers.get("date"))
                 again = await self._sign(step, deadline, response.status_code)
@@ -150,10 +164,10 @@ class AsyncExchange(_Exchange[AsyncPool]):
         try:
             async with asyncio.timeout(left(deadline)):
                 result = await asyncio.wrap_future(in_thread(step))
-                await self.pool.take_turn()  # signatures that end together would block the loop, too
-                return result
         except TimeoutError:
-            raise errors.SigningError(_SLOW_SIGNER) from None
+            raise self._slow_signer(deadline) from None
+        await self.pool.take_turn()  # signatures that end together would block the loop, too
+        return result
 
     async def _send(
         self, connection: AsyncConnection, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float
@@ -169,6 +183,7 @@ class AsyncExchange(_Exchange[AsyncPool]):
                 raise
             failure: errors.WonderError = closed_error()
         except Exception as error:
+            await self.pool.discard(connection)
             found = self._failure(error, deadline)
             if not found:
                 raise

@@ -45,12 +45,6 @@ class HttpcoreConnection:
                 response.close()
         except _ERRORS as error:
             raise cast("type[httpx.TransportError]", getattr(httpx, type(error).__name__))(str(error)) from error
-        except Exception:
-            raise
-        except BaseException:
-            # Ctrl-C may come when httpcore has returned the response and nothing closes it yet.
-            self._connection.close()
-            raise
         return RawResponse(response.status, received, content)
 
     def close(self) -> None:

@@ -55,8 +55,19 @@ class _Pool(Generic[_ConnectionT]):
 
     def _put(self, connection: _ConnectionT) -> None:
         with self._lock:
-            self._idle.append((time.monotonic(), connection))
+            if connection in self._connections:
+                self._idle.append((time.monotonic(), connection))
             self.in_flight -= 1
+
+    def _forget(self, connection: _ConnectionT) -> bool:
+        """Return whether a connection that failed must be closed; it will not be used again.
+
+        httpcore keeps some failures in its own pool, such as a tunnel whose TLS handshake failed.
+        """
+        with self._lock:
+            if not self._is_shared:
+                self._connections.discard(connection)
+            return not self._is_shared
 
     def _take_expired(self) -> list[_ConnectionT]:
         """Return a connection to close, if one is idle for too long.
@@ -153,6 +164,11 @@ class SyncPool(_Pool[SyncConnection]):
         self._put(connection)
         self._free.release()
 
+    def discard(self, connection: SyncConnection) -> None:
+        """Close a connection that failed, if it is not shared."""
+        if self._forget(connection):
+            connection.close()
+
     def close(self) -> None:
         """Close all connections, including those in use."""
         for connection in self._take_all():
@@ -205,6 +221,11 @@ class AsyncPool(_Pool[AsyncConnection]):
         await asyncio.sleep(0)  # also lets aiohttp note which of its connections have ended
         async with self._turn:
             await asyncio.sleep(0)
+
+    async def discard(self, connection: AsyncConnection) -> None:
+        """Close a connection that failed, if it is not shared."""
+        if self._forget(connection):
+            await connection.aclose()
 
     async def aclose(self) -> None:
         """Close all connections, including those in use."""

@@ -125,7 +125,8 @@ def checked_response(response: RawResponse, *, token: str) -> CheckedResponse:
         return CheckedResponse(envelope)
     size = "" if unread else f", {len(body)} bytes"
     subject = f"The response (HTTP {response.status_code}{size})"
-    raise errors.InvalidResponseError(f"{subject} breaks the contract: {problem}.")
+    text = f"{subject} breaks the contract: {problem}."
+    raise errors.InvalidResponseError(text, status_code=response.status_code)
 
 
 def _is_success(response: RawResponse) -> bool:
