@@ -21,7 +21,7 @@ IMPATIENT = """
 from celery_batch import app
 
 app.conf.broker_transport_options = {
-    "visibility_timeout": 6,
+    "visibility_timeout": 15,
     "unacked_restore_interval": 1,
     "unacked_restore_throttle": 1,
     "unacked_mutex_expire": 2,

@@ -2,8 +2,8 @@
 
 from ._version import __version__
 from .batch import CheckResult
-from .client import AsyncWonderClient, TokenChecker, WonderClient, check_token
-from .config import Environment, Signer
+from .client import AsyncWonderClient, WonderClient, check_token
+from .config import Environment
 from .errors import (
     APIError,
     AuthenticationError,
@@ -23,6 +23,7 @@ from .errors import (
 )
 from .events import AttemptEvent
 from .models import Card, PaymentToken, TokenReference, TokenState, TokenType
+from .protocols import Signer, TokenChecker
 from .retry import PollPolicy, RetryPolicy
 
 __all__ = [

@@ -17,6 +17,7 @@ from ._variables import key_variable, settings_from
 from .errors import WonderError
 from .events import AttemptEvent
 from .models import PaymentToken, TokenReference
+from .protocols import Signer
 from .retry import PollPolicy, RetryPolicy, number
 from .signing import WonderAuth
 
@@ -30,7 +31,7 @@ class BaseClient(Generic[TransportT]):
     def __init__(
         self,
         app_id: str,
-        private_key: str | bytes | Path | RSAPrivateKey | config.Signer,
+        private_key: str | bytes | Path | RSAPrivateKey | Signer,
         *,
         environment: config.Environment | str | None = None,
         base_url: str | None = None,

@@ -17,8 +17,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from .config import Signer, plain_text, unquoted
+from .config import plain_text, unquoted
 from .errors import ConfigurationError
+from .protocols import Signer
 
 _CREATE = "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048"
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Iterable
 from functools import cache
-from typing import Any, Literal, Protocol, Self, TypeVar, cast
+from typing import Any, Literal, Self, cast
 
 import httpx
 from wonder_payment_client import Client
@@ -20,23 +20,7 @@ from .errors import InvalidTokenError, WonderError
 from .models import PaymentToken, TokenReference, UUIDLike, reference_to
 from .retry import PollPolicy
 
-__all__ = ["AsyncWonderClient", "TokenChecker", "WonderClient", "check_token"]
-
-ResultT_co = TypeVar("ResultT_co", covariant=True)
-
-
-class TokenChecker(Protocol[ResultT_co]):
-    """Anything that checks a token. Use it as the type of a function's argument, so that a test can pass a fake.
-
-    `WonderClient` is a ``TokenChecker[PaymentToken]``, and `AsyncWonderClient` a
-    ``TokenChecker[Awaitable[PaymentToken]]``.
-    """
-
-    def check_token(
-        self, token: UUIDLike, *, customer_uuid: UUIDLike | None = None, verify_uuid: UUIDLike | None = None
-    ) -> ResultT_co:
-        """Check a token once; see `WonderClient.check_token`."""
-        ...
+__all__ = ["AsyncWonderClient", "WonderClient", "check_token"]
 
 
 class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
@@ -113,8 +97,9 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
         """Poll until 3-D Secure completes, and return the verified or failed token.
 
         A poll that fails with a transient error (a timeout, a broken connection, 429, 500 and above) does not end the
-        wait. An unknown state counts as pending. The wait can exceed its timeout in two cases that httpx cannot limit:
-        a slow name lookup, and headers that arrive byte by byte.
+        wait. An unknown state counts as pending. A sync wait can exceed its timeout where httpcore has none: in a slow
+        name lookup, in headers that arrive byte by byte, in TLS within a proxy's tunnel (by half of the timeout at
+        most), and in the handshake of a SOCKS proxy that does not respond.
 
         Args:
             token: The payment token's UUID.
@@ -143,9 +128,9 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
     ) -> Generator[CheckResult]:
         """Check many tokens, several at a time, and yield their results as they complete.
 
-        A bad token does not stop the batch: its result has the error. All tokens share one rate limit. After a
-        ``Retry-After``, no token sends a request before that time, and the rejected token is checked again. Memory
-        stays constant. If you close or drop the generator, the batch ends after the attempts in flight.
+        A bad token does not stop the batch: its result has the error. A `SigningError` does. All tokens share one rate
+        limit. After a ``Retry-After``, no token sends a request before that time, and the rejected token is checked
+        again. Memory stays constant. If you close or drop the generator, the batch ends after the attempts in flight.
 
         Args:
             tokens: The payment tokens' UUIDs, or `TokenReference` objects with the UUID of each token's customer. They
@@ -156,6 +141,7 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
 
         Raises:
             ConfigurationError: A number is wrong, ``tokens`` is one token, or the client is closed.
+            SigningError: The signer failed. Some modules lock themselves after a few failures.
         """
         check_batch(tokens, Iterable, concurrency, max_per_second)
         throttle = Throttle(max_per_second)

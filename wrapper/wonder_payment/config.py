@@ -6,7 +6,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from inspect import iscoroutinefunction
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias, TypedDict, cast, runtime_checkable
+from typing import Any, TypeAlias, TypedDict, cast
 from uuid import UUID
 
 import httpx
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from ._redact import redact
 from .errors import ConfigurationError, InvalidTokenError, WonderError
 from .events import AttemptEvent
+from .protocols import Signer
 from .retry import PollPolicy, RetryPolicy, number
 
 __all__ = ["ClientCertificate", "Environment", "Settings", "Signer"]
@@ -53,15 +54,6 @@ class Environment(StrEnum):
 
 
 _ENVIRONMENTS = " or ".join(Environment)
-
-
-@runtime_checkable
-class Signer(Protocol):
-    """Signs with a private key that never leaves its module, such as an HSM or a cloud's key service."""
-
-    def sign(self, message: bytes) -> bytes:
-        """Return the RSASSA-PKCS1-v1_5 signature of a message, with SHA-256. Several threads may call it at a time."""
-        ...
 
 
 class Settings(TypedDict, total=False):

@@ -31,8 +31,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from ._http.response import CLOCK_TOLERANCE, clock_difference
 from ._keys import key_or_signer, loaded_key
 from ._redact import clears_locals
-from .config import Signer, checked_app_id, checked_origin, origin_of
+from .config import checked_app_id, checked_origin, origin_of
 from .errors import ConfigurationError, InvalidSignatureError, SigningError
+from .protocols import Signer
 
 __all__ = ["SCHEME", "WonderAuth", "load_private_key", "sign", "string_to_sign", "verify", "verify_request"]
 
