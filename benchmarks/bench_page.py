@@ -28,13 +28,17 @@ first script does: {key:.0f} ms. Written well, with one `requests.Session` and t
 `WonderClient` with `transport="fast"`.
 """
 
-METHOD = f"""## How it is measured
+TARGETS = f"""\
+Each target compares two contenders, round by round. Its figure is the median of the rounds, with the 10th and 90th
+percentiles in parentheses. A target that is missed by at most {TOLERANCE:.0%} is met.
+"""
+
+METHOD = """## How it is measured
 
 The server (`server.py`) and each contender (`contender.py`) run in processes of their own. The server does as little as
 it can: it reads the request, checks no signature and returns a verified card. All contenders sign in the same way with
 the same key. They take turns in rounds (A B C, B C A, C A B, ...), so that other load on the machine affects all of
-them alike. A target compares two contenders in each round. Its figure is the median of the rounds, with the 10th and
-90th percentiles in parentheses. A target that is missed by at most {TOLERANCE:.0%} is met.
+them alike.
 
 - httpx by hand: one `httpx.Client` or `httpx.AsyncClient`, one key, the response as a dict. Nothing is checked.
 - urllib3 by hand, aiohttp by hand: the same with one `urllib3.PoolManager` or `aiohttp.ClientSession`.
@@ -122,6 +126,7 @@ def page(targets: Sequence[tuple[str, ...]], figures: Figures, seconds: float) -
     rows = [Row(f"{name}, {group}", turns).cells() for (group, name), turns in figures.items()]
     return (
         f"# Speed\n\n{introduction(figures)}\n\n"
+        f"{TARGETS}\n"
         f"{table([('what', 'target', 'measured', 'met'), *targets])}\n"
         "## Figures\n\n"
         f"{table([('', 'time of a call', 'CPU of a call', 'calls a second', 'event loop lag, p99'), *rows])}\n"

@@ -55,7 +55,7 @@ def diagnose(
         method: The HTTP method.
         uri: The path with its query string.
         body: The bytes received.
-        host: The Host header, to recognize a signature over a whole URL.
+        host: The Host header, to recognise a signature over a whole URL.
     """
     first, second = derive(nonce, credential.split("/")[1])
     right = _hmac(second, _content(method, uri, body)).hex().encode()
@@ -193,7 +193,7 @@ def _contents(method: str, uri: str, body: bytes, host: str) -> list[tuple[str, 
     for separators, is_ascii, is_sorted in product(((",", ":"), (", ", ": ")), (True, False), (False, True)):
         other = json.dumps(parsed, separators=separators, ensure_ascii=is_ascii, sort_keys=is_sorted).encode()
         name = (
-            "the body was serialized again after signing: sign the exact bytes that are sent "
+            "the body was serialised again after signing: sign the exact bytes that are sent "
             f"({len(other)} bytes were signed, {len(body)} received)"
         )
         contents.append((name, _content(method, uri, other)))
