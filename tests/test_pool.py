@@ -17,8 +17,10 @@ from conftest import Clock, Kind, for_both_clients, key
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from faults.making import GOOD, VERIFIED, environment
 from wonder_payment import AsyncWonderClient, ConfigurationError, RequestTimeoutError, RetryPolicy, StillPendingError
+from wonder_payment._http.exchange import AsyncExchange
 from wonder_payment._http.places import LoopPools, ProcessPools
 from wonder_payment._http.pool import AsyncPool, SyncPool
+from wonder_payment.signing import WonderAuth
 
 
 def until() -> float:
@@ -335,6 +337,30 @@ def test_a_connection_that_failed_is_closed_and_not_used_again() -> None:
         pool.release(failed)
         assert (failed.closes, pool.in_flight) == (1, 0)
         assert await pool.acquire(until()) is not failed
+
+    asyncio.run(main())
+
+
+def test_a_connection_whose_request_is_cancelled_is_closed() -> None:
+    @attrs.define(eq=False)
+    class Hanging(Connection):
+        sent: asyncio.Event = attrs.field(factory=asyncio.Event)
+
+        async def send(self, *_request: Any) -> Any:
+            self.sent.set()
+            await asyncio.Event().wait()
+
+    async def main() -> None:
+        connection = Hanging()
+        pool = AsyncPool(lambda: connection, 100)
+        auth = WonderAuth("app", key(), origin="https://gateway.test")
+        exchange = AsyncExchange(pool, auth, VERIFIED, 60.0, until())
+        request = asyncio.create_task(exchange.request("POST", "/", headers={}, json={}))
+        await connection.sent.wait()
+        request.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await request
+        assert (connection.closes, pool.in_flight) == (1, 0)
 
     asyncio.run(main())
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from batches import Wire, check_all
 from commands import VERIFIED
-from conftest import TRANSPORTS, Caller, Kind, caller_of, for_both_clients, key
+from conftest import TRANSPORTS, Caller, Clock, Kind, caller_of, for_both_clients, key
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.hashes import SHA256
 from wonder_payment import (
@@ -212,9 +212,8 @@ def test_a_client_that_is_closed_while_a_signer_signs_sends_nothing(gateway: Sim
     assert not gateway.requests
 
 
-def test_a_signer_signs_in_the_calling_thread_if_no_other_is_left(
-    caller: Caller, gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def no_thread_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     class NoThread(threading.Thread):
         def start(self) -> None:
             if self.name == "wonder-payment":
@@ -222,6 +221,18 @@ def test_a_signer_signs_in_the_calling_thread_if_no_other_is_left(
             super().start()
 
     monkeypatch.setattr(threading, "Thread", NoThread)
+
+
+@pytest.mark.usefixtures("no_thread_is_left")
+def test_a_signer_signs_in_the_calling_thread_if_no_other_is_left(caller: Caller, gateway: SimulatedGateway) -> None:
     module = Module(gateway)
     assert caller.check(gateway.add_token(), private_key=module).is_pending
     assert module.threads == [threading.main_thread()]
+
+
+@pytest.mark.usefixtures("no_thread_is_left")
+def test_a_signature_that_is_late_is_not_sent(gateway: SimulatedGateway, clock: Clock) -> None:
+    module = Module(gateway, on_sign=lambda: clock.skip(11.0))
+    with pytest.raises(SigningError, match="did not sign in time"):
+        caller_of("sync", gateway).check(gateway.add_token(), private_key=module, timeout=10.0)
+    assert not gateway.requests

@@ -171,6 +171,15 @@ def test_tokens_that_wake_too_late_for_their_slots_make_no_burst(play: Player, w
     assert [isinstance(next(flow), Attempt) for flow in flows].count(True) == sent
 
 
+def test_the_time_by_which_a_token_wakes_late_is_not_its_time(play: Player) -> None:
+    throttle = Throttle(1.0)
+    throttle.take_slot()
+    flow = checked(throttle, max_elapsed=30.0)
+    assert next(flow) == Sleep(1.0)
+    play.now = 1.5
+    assert next(flow) == Attempt(10.0, 31.5)
+
+
 def test_a_retry_takes_a_slot_too(play: Player) -> None:
     play(checked(Throttle(0.25)), failed(502), failed(502), SUCCESS)
     assert play.sleeps == [1.0, 3.0, 2.0, 2.0]

@@ -164,11 +164,12 @@ def _turn(throttle: Throttle, deadline: float, patience: float) -> Steps[tuple[f
     """Sleep until a token of a batch may send a request, and return its deadline and patience, which move along."""
     while True:
         if slot := throttle.take_slot():
-            deadline += slot
-            patience += slot
-            due = time.monotonic() + slot
+            began = time.monotonic()
             yield Sleep(slot)
-            if time.monotonic() > due + max(throttle.spacing, _MAX_LATE):
+            slept = time.monotonic() - began
+            deadline += slept
+            patience += slept
+            if slept > slot + max(throttle.spacing, _MAX_LATE):
                 continue  # other tokens' slots have passed, too: sent now, their requests would be a burst
         left = throttle.take_turn(patience)
         if left <= 0 and not throttle.stopped.is_set():

@@ -118,9 +118,12 @@ class SyncExchange(_Exchange[SyncPool]):
         if not self.auth.is_remote(status):
             return step()
         try:
-            return in_thread(step).result(left(deadline))
+            result = in_thread(step).result(left(deadline))
         except TimeoutError:
             raise self._slow_signer(deadline) from None
+        if time.monotonic() > deadline:  # without a thread, nothing ended it in time
+            raise self._slow_signer(deadline)
+        return result
 
     def _send(
         self, connection: SyncConnection, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float
@@ -176,6 +179,7 @@ class AsyncExchange(_Exchange[AsyncPool]):
         try:
             return await connection.send(method, uri, headers, body, deadline)
         except asyncio.CancelledError:
+            await self.pool.discard(connection)
             # When aiohttp's connector is closed, it cancels the requests that wait for a connection, but not their
             # tasks.
             task = asyncio.current_task()

@@ -43,6 +43,8 @@ class HttpcoreConnection:
                 content = read(response.iter_stream(), received, response.extensions["network_stream"], deadline)
             finally:
                 response.close()
+        except httpcore.ConnectionNotAvailable as error:  # close() in another thread came in between
+            raise httpx.ConnectError("The connection was closed.") from error
         except _ERRORS as error:
             raise cast("type[httpx.TransportError]", getattr(httpx, type(error).__name__))(str(error)) from error
         return RawResponse(response.status, received, content)
