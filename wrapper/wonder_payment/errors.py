@@ -68,9 +68,10 @@ class InvalidTokenError(WonderError, ValueError):
 
 
 class SigningError(WonderError):
-    """The signer failed, and the request was not sent. The signer's own error is the cause.
+    """The signer failed, or was slower than the attempt's timeout. The request was not sent.
 
-    The call is not retried, because some modules lock after a few failures.
+    The signer's own error is the cause. Nothing is retried, and a batch ends, because some modules lock themselves after
+    a few failures.
     """
 
 
@@ -85,9 +86,9 @@ class NetworkError(WonderError):
 
 
 class RequestTimeoutError(NetworkError):
-    """No response arrived in time, or no connection was free before the deadline.
+    """No response arrived in time, or the call's time ended before it got a connection or a signature.
 
-    If no connection was free, the last attempt was not sent, and its ``request_id`` is None.
+    In the second case the last attempt was not sent, and its ``request_id`` is None.
     """
 
 
