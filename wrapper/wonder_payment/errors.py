@@ -70,8 +70,8 @@ class InvalidTokenError(WonderError, ValueError):
 class SigningError(WonderError):
     """The signer failed, or was slower than the attempt's timeout. The request was not sent.
 
-    The signer's own error is the cause. Nothing is retried, and a batch ends, because some modules lock themselves after
-    a few failures.
+    The signer's own error is the cause. Nothing is retried, and a batch ends, because some modules lock
+    themselves after a few failures.
     """
 
 
