@@ -269,7 +269,7 @@ def mutation(session: nox.Session, module: str) -> None:
 @nox.session
 def soak(session: nox.Session) -> None:
     """Check 200,000 tokens with faults; writes docs/contributing/soak.md. -- --checks 2000 only prints."""
-    _install_wheel(session, "simulator", *_group("soak"))
+    _install_wheel(session, "fast,simulator", *_group("soak"))
     session.run("python", "-m", "benchmarks.soak", *session.posargs)
 
 

@@ -19,7 +19,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import attrs
 import psutil
@@ -74,6 +74,7 @@ class Soak:
 
     tokens: list[str]
     wanted: int
+    transport: str | None
     deadline: float
     results: Counter[str] = attrs.field(factory=Counter[str])
     retries: int = 0
@@ -84,8 +85,9 @@ class Soak:
     def go(self, environ: dict[str, str]) -> None:
         """Check the tokens in rounds."""
         began = time.monotonic()
-        client = WonderClient.from_env(environ, retry=RETRY, on_retry=self._count_retry)
-        async_client = AsyncWonderClient.from_env(environ, retry=RETRY, on_retry=self._count_retry)
+        settings: Any = {"retry": RETRY, "on_retry": self._count_retry, "transport": self.transport}
+        client = WonderClient.from_env(environ, **settings)
+        async_client = AsyncWonderClient.from_env(environ, **settings)
 
         async def tasks() -> None:
             await asyncio.gather(*(self._check_async(async_client) for _ in range(TASKS)))
@@ -220,6 +222,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--checks", type=int, default=CHECKS, help="with fewer than %(default)s, only print")
     parser.add_argument("--minutes", type=float, default=25.0, help="the time limit; fewer checks fail (%(default)s)")
+    parser.add_argument("--transport", choices=["fast"], help="only print; default: httpx's transports")
     options = parser.parse_args()
     # Not forked: the simulator would share this process's memory and files.
     context = multiprocessing.get_context("spawn")
@@ -228,13 +231,13 @@ def main() -> None:
     simulator.start()
     other_end.close()
     environ, tokens = pipe.recv()
-    soak = Soak(tokens, options.checks, deadline=time.monotonic() + options.minutes * 60)
+    soak = Soak(tokens, options.checks, transport=options.transport, deadline=time.monotonic() + options.minutes * 60)
     soak.go(environ)
     pipe.send("report")
     report = pipe.recv()
     simulator.join()
     page = soak.page(report)
-    if options.checks >= CHECKS:
+    if options.checks >= CHECKS and not options.transport:
         path = Path(__file__).parents[1] / "docs" / "contributing" / "soak.md"
         path.write_text(page, encoding="utf-8", newline="\n")
     print(f"\n{page}", end="")
