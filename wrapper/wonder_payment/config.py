@@ -18,7 +18,7 @@ from .events import AttemptEvent
 from .protocols import Signer
 from .retry import PollPolicy, RetryPolicy, number
 
-__all__ = ["ClientCertificate", "Environment", "Settings", "Signer"]
+__all__ = ["ClientCertificate", "Environment", "Settings"]
 
 # The path of a PEM file with certificate and key; or the paths of both, perhaps with the password of the key.
 ClientCertificate: TypeAlias = str | Path | tuple[str | Path, str | Path] | tuple[str | Path, str | Path, str | bytes]

@@ -77,7 +77,7 @@ class _Exchange(Generic[_PoolT]):
         # The end of a call may leave little time: that is not the signer's fault, and says nothing about the next call.
         return errors.RequestTimeoutError(problem) if deadline >= self.until else errors.SigningError(problem)
 
-    def _failure(self, error: Exception, deadline: float) -> errors.WonderError | None:
+    def _failure(self, error: BaseException, deadline: float) -> errors.WonderError | None:
         """Return what an error of the transport means to the caller; None if it is another error."""
         if isinstance(error, RuntimeError) and "shutdown" in str(error):
             return errors.ConfigurationError("Python is shutting down: it can no longer look up the gateway's host.")
@@ -133,7 +133,7 @@ class SyncExchange(_Exchange[SyncPool]):
             return connection.send(method, uri, headers, body, deadline)
         except BaseException as error:
             self.pool.discard(connection)
-            failure = self._failure(error, deadline) if isinstance(error, Exception) else None
+            failure = self._failure(error, deadline)
             if not failure:
                 raise
         # Raised outside the handler, so that its context is the caller's own and not the transport's error.
@@ -178,18 +178,14 @@ class AsyncExchange(_Exchange[AsyncPool]):
         """Send a request; see `SyncExchange._send`."""
         try:
             return await connection.send(method, uri, headers, body, deadline)
-        except asyncio.CancelledError:
+        except (Exception, asyncio.CancelledError) as error:
             await self.pool.discard(connection)
-            # When aiohttp's connector is closed, it cancels the requests that wait for a connection, but not their
-            # tasks.
+            failure = self._failure(error, deadline)
             task = asyncio.current_task()
-            if not self.pool.is_closed or (task and task.cancelling()):
+            if isinstance(error, asyncio.CancelledError) and self.pool.is_closed and not (task and task.cancelling()):
+                # When aiohttp's connector is closed, it cancels the requests that wait for a connection, but not their
+                # tasks.
+                failure = closed_error()
+            if not failure:
                 raise
-            failure: errors.WonderError = closed_error()
-        except Exception as error:
-            await self.pool.discard(connection)
-            found = self._failure(error, deadline)
-            if not found:
-                raise
-            failure = found
         raise failure

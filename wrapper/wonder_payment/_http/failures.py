@@ -38,7 +38,7 @@ _PROTOCOL_ERRORS = (httpx.ProtocolError, httpx.UnsupportedProtocol)
 _PERMANENT_PROXY = re.compile(r"4(?!08|29)[0-9]{2}\b|Invalid username/password")
 
 
-def network_error(error: Exception, *, is_late: bool) -> NetworkError:
+def network_error(error: BaseException, *, is_late: bool) -> NetworkError:
     """Return the error that the caller gets, with a copy of the transport's error as its cause.
 
     Args:
@@ -70,7 +70,7 @@ def network_error(error: Exception, *, is_late: bool) -> NetworkError:
     return failure
 
 
-def proxy_failure(error: Exception) -> str | None:
+def proxy_failure(error: BaseException) -> str | None:
     """Return what an error says if a proxy responded with an error status; None if no proxy did.
 
     The reason phrase is the proxy's own and may quote the credentials: the standard one stands for it.
