@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import httpx
 import pytest
 from conftest import TOKEN, Clock, Kind, for_both_clients, key
+from faults.making import GOOD, VERIFIED, a_server, responding_once
 from transports import BODY, Pieces, always, caller, verified
 from wonder_payment import (
     AsyncWonderClient,
@@ -211,19 +212,27 @@ def test_a_connection_that_breaks_at_the_deadline_is_a_timeout(kind: Kind, clock
 
 
 def test_a_thread_ends_a_slow_body_at_the_deadline_and_does_not_keep_the_process_alive(
-    gateway: SimulatedGateway, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     timers: list[threading.Timer] = []
+    has_started = threading.Event()
 
     class Timer(threading.Timer):
         def start(self) -> None:
             timers.append(self)
             super().start()
+            has_started.set()
+
+    def send_the_rest(connection: socket.socket) -> None:
+        has_started.wait(60)
+        connection.sendall(GOOD[-1:])
 
     monkeypatch.setattr(threading, "Timer", Timer)
-    gateway.inject(Fault(drip=0.0))
-    with gateway.client(timeout=30.0) as wonder:
-        assert wonder.check_token(gateway.add_token()).is_pending
+    with (
+        a_server(responding_once(GOOD[:-1], then=send_the_rest), None) as port,
+        WonderClient("app", key(), base_url=f"http://127.0.0.1:{port}", timeout=30.0) as wonder,
+    ):
+        assert wonder.check_token(VERIFIED).is_verified
     assert [(timer.interval, timer.daemon) for timer in timers] == [(pytest.approx(30.0), True)]
     assert timers[0].finished.is_set()
     assert clock.slept == []
