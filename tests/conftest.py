@@ -22,7 +22,7 @@ from playing import TOKEN, Player
 from wonder_payment import AsyncWonderClient, PaymentToken, RetryPolicy, WonderClient, _keys, client
 from wonder_payment.simulator import SimulatedGateway
 
-__all__ = ["TOKEN", "Caller", "Clock", "Kind", "caller_of", "for_both_clients", "key", "pem"]
+__all__ = ["TOKEN", "Caller", "Clock", "Kind", "caller_of", "for_all_transports", "for_both_clients", "key", "pem"]
 
 Kind = type[WonderClient] | type[AsyncWonderClient]
 
@@ -142,6 +142,7 @@ class Caller:
 
 
 TRANSPORTS = ("sync", "sync fast", "async", "async fast")
+for_all_transports = pytest.mark.parametrize("name", TRANSPORTS)
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -149,8 +150,8 @@ def caller(request: pytest.FixtureRequest, gateway: SimulatedGateway) -> Caller:
     return caller_of(request.param, gateway)
 
 
-def caller_of(name: str, gateway: SimulatedGateway) -> Caller:
-    """Return the caller of one of these names: sync, sync fast, async, async fast."""
+def caller_of(name: str, gateway: SimulatedGateway, **others: Any) -> Caller:
+    """Return the caller of one of these names: sync, sync fast, async, async fast; with other settings."""
     settings: dict[str, Any] = {
         "app_id": gateway.app_id,
         "private_key": gateway.private_key,
@@ -159,7 +160,7 @@ def caller_of(name: str, gateway: SimulatedGateway) -> Caller:
     }
     if name.endswith("fast"):
         settings["transport"] = "fast"
-    return Caller(is_async=name.startswith("async"), settings=settings)
+    return Caller(is_async=name.startswith("async"), settings=settings | others)
 
 
 class Clock:

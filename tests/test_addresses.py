@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from conftest import TRANSPORTS, caller_of
+from conftest import caller_of, for_all_transports
 from faults.making import VERIFIED
 from wonder_payment import RetryPolicy
 from wonder_payment.simulator import SimulatedGateway
@@ -39,7 +39,7 @@ def port(gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch) -> Iterator
         yield port
 
 
-@pytest.mark.parametrize("name", TRANSPORTS)
+@for_all_transports
 def test_the_one_good_address_among_eight_is_reached_within_the_timeout(
     gateway: SimulatedGateway, port: int, name: str
 ) -> None:

@@ -4,25 +4,21 @@ import base64
 import logging
 import os
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from itertools import takewhile
 from pathlib import Path
 from traceback import TracebackException
 from unittest.mock import patch
 from urllib.parse import quote
 
-import attrs
 import httpx
 import pytest
-from conftest import TRANSPORTS, Caller, Kind, caller_of, for_both_clients, key
+from conftest import Kind, caller_of, for_all_transports, for_both_clients, key
 from faults.making import (
     GOOD,
     NOWHERE,
     VERIFIED,
-    Script,
     a_server,
     authority,
     environment,
@@ -30,6 +26,7 @@ from faults.making import (
     over_tls,
     trusted,
 )
+from proxies import BAD_URL, BAD_URLS, CREDENTIALS, PASSWORD, WRONG, connect_proxy, recording
 from wonder_payment import AsyncWonderClient, ConfigurationError, NetworkError
 from wonder_payment._http.environment import certificates, environment_proxy
 from wonder_payment._http.failures import proxy_failure
@@ -175,17 +172,6 @@ def test_an_entry_of_no_proxy_that_is_understood_is_not_logged(caplog: pytest.Lo
     assert caplog.messages == []
 
 
-BAD_URL = "its URL must be http://host:port, with special characters percent-encoded"
-BAD_URLS = [
-    *("ftp://proxy.example", "socks://proxy.example:1080", "://", "http://", "http://:3128", "http://[::1"),
-    *("http://proxy.example:port", "http://proxy.example:0", "http://proxy.example:99999", "http://proxy..example"),
-    *(f"http://{'x' * 64}.example", "http:/proxy.example", "//proxy.example", "http://proxy.example/path"),
-    *(" http://proxy.example", "http://proxy.example\r", "http://svc:\udce4@proxy.example", "http://svc:Tr0ub@"),
-    *(f"http://svc:{password}@proxy.example:3128" for password in ("Tr0ub/4dor", "12/4dor", "12?4dor", "12#4dor")),
-    *("svc:12/4dor@proxy.example:3128", "svc:Tr0ub://4dor@proxy.example", "http://s%3Avc:Tr0ub@proxy.example"),
-]
-
-
 @for_both_clients
 @pytest.mark.parametrize(
     ("name", "url", "problem"),
@@ -308,49 +294,6 @@ def test_plain_http_reads_no_certificates() -> None:
 
 # On the wire, for all transports.
 
-for_all_transports = pytest.mark.parametrize("name", TRANSPORTS)
-
-PASSWORD = "p@s:s/w#o?r%d"
-WRONG = b"Tr0ub/4dor"
-CREDENTIALS = b"Basic " + base64.b64encode(f"svc:{PASSWORD}".encode())
-
-
-def caller(name: str, gateway: SimulatedGateway, base_url: str) -> Caller:
-    made = caller_of(name, gateway)
-    return attrs.evolve(made, settings=made.settings | {"base_url": base_url})
-
-
-def recording(heads: list[bytes], response: bytes) -> Script:
-    """Return a script that keeps the head of each request, and responds to each."""
-
-    def script(connection: socket.socket) -> None:
-        with connection.makefile("rb") as stream:
-            while head := b"".join(takewhile(lambda line: line.strip(), stream)):
-                heads.append(head)
-                length = re.search(rb"(?i)content-length: ([0-9]+)", head)
-                stream.read(int(length[1]) if length else 0)
-                connection.sendall(response)
-
-    return script
-
-
-def connect_proxy(heads: list[bytes], inside: Script | None = None) -> Script:
-    """Return the script of a proxy that wants a user and a password, with the gateway, or a script, in its tunnel."""
-    inside = inside or over_tls(authority().issue_cert(NOWHERE), recording(heads, GOOD))
-
-    def script(connection: socket.socket) -> None:
-        head = b""
-        while not head.endswith(b"\r\n\r\n"):
-            head += connection.recv(1)
-        heads.append(head)
-        if CREDENTIALS not in head:
-            connection.sendall(b"HTTP/1.1 407 not svc:%s\r\nContent-Length: 0\r\n\r\n" % WRONG)
-        else:
-            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
-            inside(connection)
-
-    return script
-
 
 @for_all_transports
 def test_nobody_elses_credentials_are_sent(
@@ -367,7 +310,7 @@ def test_nobody_elses_credentials_are_sent(
         a_server(recording(heads, response), None) as port,
         environment(HTTP_PROXY=f"http://svc:Tr0ub@127.0.0.1:{port}", ALL_PROXY=f"http://svc:Tr0ub@127.0.0.1:{port}"),
     ):
-        caller(name, gateway, f"http://127.0.0.1:{port}").check(VERIFIED, times=2)
+        caller_of(name, gateway, base_url=f"http://127.0.0.1:{port}").check(VERIFIED, times=2)
     sent = {line.partition(b":")[0].lower() for head in heads for line in head.splitlines()[1:]}
     ours = {b"credential", b"nonce", b"signature", b"x-request-id", b"user-agent"}
     plain = {b"host", b"accept", b"accept-encoding", b"connection", b"content-type", b"content-length"}
@@ -389,12 +332,12 @@ def test_certificates_of_the_environment_apply_to_a_gateway_on_loopback(
     with a_server(good_tls(host), None) as port:
         base_url = f"https://{host}:{port}"
         with environment(**{variable: str(place)}, HTTPS_PROXY="http://127.0.0.1:1"):
-            assert caller(name, gateway, base_url).check(VERIFIED).is_verified
+            assert caller_of(name, gateway, base_url=base_url).check(VERIFIED).is_verified
         with (
             environment(),
             pytest.raises(NetworkError, match="unable to get local issuer certificate"),
         ):
-            caller(name, gateway, base_url).check(VERIFIED)
+            caller_of(name, gateway, base_url=base_url).check(VERIFIED)
 
 
 @for_all_transports
@@ -404,7 +347,7 @@ def test_a_proxy_gets_its_password_and_the_gateway_does_not(gateway: SimulatedGa
         a_server(connect_proxy(heads), None) as port,
         trusted(HTTPS_PROXY=f"http://svc:{quote(PASSWORD, safe='')}@127.0.0.1:{port}"),
     ):
-        assert caller(name, gateway, f"https://{NOWHERE}").check(VERIFIED).is_verified
+        assert caller_of(name, gateway, base_url=f"https://{NOWHERE}").check(VERIFIED).is_verified
     connect, check = heads
     assert connect.startswith(b"CONNECT %s:443 " % NOWHERE.encode())
     assert re.search(rb"(?im)^proxy-authorization: " + re.escape(CREDENTIALS) + rb"\r$", connect)
@@ -425,7 +368,7 @@ def test_a_proxy_that_rejects_a_password_leaves_no_part_of_it_in_the_error_and_t
         trusted(HTTPS_PROXY=f"{scheme}://svc:Tr0ub%2F4dor@127.0.0.1:{port}"),
         pytest.raises(NetworkError, match="407") as caught,
     ):
-        caller(name, gateway, f"https://{NOWHERE}").check(VERIFIED)
+        caller_of(name, gateway, base_url=f"https://{NOWHERE}").check(VERIFIED)
     report = TracebackException(type(caught.value), caught.value, caught.tb.tb_next, capture_locals=True)
     own = [record.getMessage() for record in caplog.records if record.name == "wonder_payment"]
     shown = "".join([str(caught.value), repr(caught.value), *report.format(), *own])

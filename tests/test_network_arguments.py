@@ -17,7 +17,7 @@ from unittest.mock import patch
 import httpx
 import pytest
 import trustme
-from conftest import TRANSPORTS, Caller, Kind, caller_of, for_both_clients, key
+from conftest import Kind, caller_of, for_all_transports, for_both_clients, key
 from crashes import crash_report
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -38,7 +38,7 @@ from faults.making import (
     over_tls,
     responding,
 )
-from test_environment import BAD_URL, BAD_URLS, CREDENTIALS, PASSWORD, connect_proxy, recording
+from proxies import BAD_URL, BAD_URLS, CREDENTIALS, PASSWORD, connect_proxy, recording
 from wonder_payment import AsyncWonderClient, ConfigurationError, NetworkError, RetryPolicy, WonderClient, WonderError
 from wonder_payment._http.environment import network_options
 from wonder_payment.config import Settings
@@ -48,8 +48,6 @@ ORIGIN = "https://gateway.example"
 LOCAL = "http://127.0.0.1:8080"
 PROXY = "http://proxy.example:3128"
 SECRET = "Tr0ub4dor"
-
-for_all_transports = pytest.mark.parametrize("name", TRANSPORTS)
 
 
 @pytest.fixture(scope="module")
@@ -205,11 +203,6 @@ def test_from_env_takes_every_argument_of_a_client() -> None:
 # On the wire
 
 
-def caller(name: str, gateway: SimulatedGateway, base_url: str, **settings: Any) -> Caller:
-    made = caller_of(name, gateway)
-    return Caller(made.is_async, made.settings | {"base_url": base_url} | settings)
-
-
 def mutual(script: Script, version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> Script:
     """Return a script that runs this one within TLS, if the client has a certificate of the authority."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -235,7 +228,11 @@ def test_a_gateway_gets_the_client_certificate(
 ) -> None:
     settings = {"ca_file": files["authority"], "client_certificate": of_files(certificate, files)}
     with environment(), a_server(mutual(responding()), None) as port:
-        assert caller(name, gateway, f"https://127.0.0.1:{port}", **settings).check(VERIFIED, times=2).is_verified
+        assert (
+            caller_of(name, gateway, base_url=f"https://127.0.0.1:{port}", **settings)
+            .check(VERIFIED, times=2)
+            .is_verified
+        )
 
 
 @for_all_transports
@@ -249,7 +246,7 @@ def test_a_missing_client_certificate_is_an_error_that_names_the_setting(
         a_server(script, None) as port,
         pytest.raises(NetworkError, match=r"No secure connection: .* client_certificate= if the server requires one"),
     ):
-        caller(name, gateway, f"https://127.0.0.1:{port}", ca_file=files["authority"]).check(VERIFIED)
+        caller_of(name, gateway, base_url=f"https://127.0.0.1:{port}", ca_file=files["authority"]).check(VERIFIED)
 
 
 @for_all_transports
@@ -263,7 +260,7 @@ def test_other_authorities_than_those_given_are_not_trusted(
         a_server(good_tls("127.0.0.1"), None) as port,
         pytest.raises(NetworkError, match="unable to get local issuer certificate"),
     ):
-        caller(name, gateway, f"https://127.0.0.1:{port}", ca_file=other).check(VERIFIED)
+        caller_of(name, gateway, base_url=f"https://127.0.0.1:{port}", ca_file=other).check(VERIFIED)
 
 
 def relay(port: int) -> Script:
@@ -301,7 +298,7 @@ def test_a_proxy_given_gets_its_password_and_the_gateway_does_not(
 ) -> None:
     heads: list[bytes] = []
     with caplog.at_level(logging.DEBUG), a_proxy(heads, scheme, PASSWORD, files) as settings:
-        made = caller(name, gateway, f"https://{NOWHERE}", **settings)
+        made = caller_of(name, gateway, base_url=f"https://{NOWHERE}", **settings)
         assert made.check(VERIFIED).is_verified
         shown = repr(made.make(**settings))
     connect, check = heads
@@ -322,7 +319,7 @@ def test_a_proxy_given_that_rejects_its_password_shows_no_part_of_it(
         a_proxy([], scheme, SECRET, files) as settings,
         pytest.raises(NetworkError, match="the proxy returned HTTP 407") as caught,
     ):
-        caller(name, gateway, f"https://{NOWHERE}", **settings).check(VERIFIED)
+        caller_of(name, gateway, base_url=f"https://{NOWHERE}", **settings).check(VERIFIED)
     encoded = base64.b64encode(f"svc:{SECRET}".encode()).decode()
     # httpcore's log lines quote the proxy's own words, but not what was sent.
     own = [record.getMessage() for record in caplog.records if record.name == "wonder_payment"]
@@ -343,7 +340,7 @@ def test_a_tunnel_in_which_tls_fails_is_not_used_again(
     good = over_tls(authority().issue_cert(NOWHERE), recording(heads, GOOD))
     with environment(), a_server(connect_proxy(heads, inside), None) as port:
         proxy = httpx.URL(f"http://127.0.0.1:{port}", username="svc", password=PASSWORD)
-        made = caller(name, gateway, f"https://{NOWHERE}", proxy=str(proxy), ca_file=files["authority"])
+        made = caller_of(name, gateway, base_url=f"https://{NOWHERE}", proxy=str(proxy), ca_file=files["authority"])
         assert made.check(VERIFIED, retry=RetryPolicy(backoff_initial=0.0)).is_verified
     assert [head.partition(b" ")[0] for head in heads] == [b"CONNECT", b"CONNECT", b"POST"]
 
@@ -358,7 +355,7 @@ def test_plain_http_goes_through_a_proxy_on_this_machine(
     script = over_tls(authority().issue_cert("127.0.0.1"), script) if scheme == "https" else script
     with environment(), a_server(script, None) as port:
         proxy = f"{scheme}://svc:{SECRET}@127.0.0.1:{port}"
-        made = caller(name, gateway, gateway.base_url, proxy=proxy, ca_file=files["authority"])
+        made = caller_of(name, gateway, proxy=proxy, ca_file=files["authority"])
         assert made.check(VERIFIED).is_verified
     assert heads[0].startswith(b"POST %s/" % gateway.base_url.encode())
     assert base64.b64encode(f"svc:{SECRET}".encode()) in heads[0]
@@ -373,5 +370,5 @@ def test_a_proxy_that_rejects_a_plain_request_is_an_error_of_the_proxy(gateway: 
         a_server(responding(rejected), None) as port,
         pytest.raises(WonderError, match="check the user name and the password in the proxy's URL") as caught,
     ):
-        caller(name, gateway, gateway.base_url, proxy=f"http://svc:{SECRET}@127.0.0.1:{port}").check(VERIFIED)
+        caller_of(name, gateway, proxy=f"http://svc:{SECRET}@127.0.0.1:{port}").check(VERIFIED)
     assert SECRET not in "".join(crash_report(caught.value))

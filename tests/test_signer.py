@@ -11,7 +11,7 @@ import httpx
 import pytest
 from batches import Wire, check_all
 from commands import VERIFIED
-from conftest import TRANSPORTS, Caller, Clock, Kind, caller_of, for_both_clients, key
+from conftest import TRANSPORTS, Caller, Clock, Kind, caller_of, for_all_transports, for_both_clients, key
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.hashes import SHA256
 from wonder_payment import (
@@ -192,7 +192,7 @@ def test_a_signer_that_the_end_of_a_wait_cuts_short_does_not_end_it_for_good(
     assert not gateway.requests
 
 
-@pytest.mark.parametrize("name", TRANSPORTS)
+@for_all_transports
 def test_a_client_that_is_closed_while_a_signer_signs_sends_nothing(gateway: SimulatedGateway, name: str) -> None:
     module = Module(gateway)
     client = caller_of(name, gateway).make(private_key=module)

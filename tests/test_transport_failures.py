@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import TOKEN, TRANSPORTS, Kind, caller_of, for_both_clients
+from conftest import TOKEN, Kind, caller_of, for_all_transports, for_both_clients
 from faults.making import a_server, responding_once
 from transports import BODY, Handler, Pieces, always, breaking, caller, failing
 from wonder_payment import (
@@ -275,7 +275,7 @@ def test_a_client_that_is_closed_before_a_retry_sends_nothing_more(kind: Kind) -
 HALF = b"HTTP/1.1 200 OK\r\nX-Cardholder: SAM SAMPLE\r\nSet-Cookie: secret\r\n"
 
 
-@pytest.mark.parametrize("name", TRANSPORTS)
+@for_all_transports
 @pytest.mark.parametrize("head", [HALF, HALF + b"SAM SAMPLE\r\n\r\n"], ids=["cut off", "malformed"])
 def test_an_error_within_the_headers_quotes_none_of_them(gateway: SimulatedGateway, name: str, head: bytes) -> None:
     with a_server(responding_once(head), None) as port, pytest.raises(NetworkError) as caught:
