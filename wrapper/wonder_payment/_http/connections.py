@@ -98,16 +98,17 @@ class AsyncHttpxConnection:
         """Send a request; see `SyncConnection.send`."""
         # Half of the time for TCP and half for TLS: if cancelled in either, httpcore leaves the socket open.
         request = _request(method, self._origin + uri, headers, body, {"connect": left(deadline) / 2})
-        async with asyncio.timeout(left(deadline)):
-            response = await self._transport.handle_async_request(request)
-        received = joined(response.headers.raw)
+        response = None
         try:
             async with asyncio.timeout(left(deadline)):
+                response = await self._transport.handle_async_request(request)
+                received = joined(response.headers.raw)
                 content = await read_async(cast("httpx.AsyncByteStream", response.stream), received, deadline)
         finally:
-            # Outside the timeout: a close that is cancelled leaves the connection in the pool forever.
-            with suppress(*TRANSPORT_ERRORS):
-                await response.aclose()
+            if response:
+                # Outside the timeout: a close that is cancelled leaves the connection in the pool forever.
+                with suppress(*TRANSPORT_ERRORS):
+                    await response.aclose()
         return RawResponse(response.status_code, received, content)
 
     async def aclose(self) -> None:

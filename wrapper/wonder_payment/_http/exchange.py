@@ -150,6 +150,9 @@ class AsyncExchange(_Exchange[AsyncPool]):
             deadline, body, signatures = self._begin(method, url, json)
             signature = await self._sign(partial(next, signatures), deadline)
             while True:
+                # Signing and sending take a millisecond each: in between, the event loop handles everything else. Then
+                # aiohttp also knows which of its connections have ended.
+                await asyncio.sleep(0)
                 sent = self._signed(headers, signature)
                 response = await self._send(connection, method, url, sent, body, deadline)
                 step = partial(next_signature, signatures, response.status_code, response.headers.get("date"))

@@ -218,7 +218,6 @@ class AsyncPool(_Pool[AsyncConnection]):
         Requests that begin at once would sign and write one right after the other, for a millisecond each, and block
         the loop. (A thread for the signatures costs more than it saves: each signature hands the GIL over twice.)
         """
-        await asyncio.sleep(0)  # also lets aiohttp note which of its connections have ended
         async with self._turn:
             await asyncio.sleep(0)
 
