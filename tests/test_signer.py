@@ -25,6 +25,7 @@ from wonder_payment import (
     StillPendingError,
     WonderClient,
 )
+from wonder_payment._http.received import RawResponse
 from wonder_payment.signing import WonderAuth
 from wonder_payment.simulator import SimulatedGateway
 
@@ -114,8 +115,9 @@ def test_only_a_step_that_may_sign_needs_a_thread(
     gateway: SimulatedGateway, status: int | None, *, is_remote: bool
 ) -> None:
     origin = "https://gateway.test"
-    assert WonderAuth("app", Module(gateway), origin=origin).is_remote(status) is is_remote
-    assert not WonderAuth("app", gateway.private_key, origin=origin).is_remote(status)
+    response = status and RawResponse(status, {}, b"")
+    assert WonderAuth("app", Module(gateway), origin=origin).is_remote(response) is is_remote
+    assert not WonderAuth("app", gateway.private_key, origin=origin).is_remote(response)
 
 
 def test_a_failure_of_a_signer_is_not_retried(caller: Caller, gateway: SimulatedGateway) -> None:

@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from ._http.received import RawResponse
 from ._http.response import CLOCK_TOLERANCE, clock_difference
 from ._keys import key_or_signer, loaded_key
 from ._redact import clears_locals
@@ -202,8 +203,7 @@ class WonderAuth(httpx.Auth):
         signature: dict[str, str] | None = next(signatures)
         while signature:
             request.headers.update(signature)
-            response = yield request
-            signature = next_signature(signatures, response.status_code, response.headers.get("Date"))
+            signature = next_signature(signatures, (yield request))
 
     def signatures(self, method: str, uri: str, body: bytes) -> Signatures:
         """Yield the headers that sign a request, for use with any HTTP library.
@@ -229,9 +229,9 @@ class WonderAuth(httpx.Auth):
                 if status not in _REJECTED:
                     self._clock_offset = offset
 
-    def is_remote(self, status: int | None) -> bool:
-        """Return whether a signer, which may take long, signs a first request, or another one after this status."""
-        return self._is_signer and (status is None or status in _REJECTED)
+    def is_remote(self, response: RawResponse | None) -> bool:
+        """Return whether a signer, which may take long, signs a first request, or another one after this response."""
+        return self._is_signer and (response is None or response.status_code in _REJECTED)
 
     def _sign(self, text: str) -> str:
         if isinstance(self._private_key, RSAPrivateKey):
@@ -256,9 +256,9 @@ class WonderAuth(httpx.Auth):
         }
 
 
-def next_signature(signatures: Signatures, status: int, date: str | None) -> dict[str, str] | None:
+def next_signature(signatures: Signatures, response: httpx.Response | RawResponse) -> dict[str, str] | None:
     """Return the headers that sign the request again if only its time was wrong; None if the response is final."""
     try:
-        return signatures.send((status, date))
+        return signatures.send((response.status_code, response.headers.get("date")))
     except StopIteration:
         return None

@@ -104,12 +104,12 @@ class AsyncHttpxConnection:
                 response = await self._transport.handle_async_request(request)
                 received = joined(response.headers.raw)
                 content = await read_async(cast("httpx.AsyncByteStream", response.stream), received, deadline)
+                return RawResponse(response.status_code, received, content)
         finally:
             if response:
                 # Outside the timeout: a close that is cancelled leaves the connection in the pool forever.
                 with suppress(*TRANSPORT_ERRORS):
                     await response.aclose()
-        return RawResponse(response.status_code, received, content)
 
     async def aclose(self) -> None:
         """Close the transport."""

@@ -45,6 +45,7 @@ class _Exchange(Generic[_PoolT]):
         token: The token that is checked, in lower case.
         timeout: Seconds for the attempt, once it has a connection.
         until: When the call must end at the latest (time.monotonic()).
+        deadline: When the attempt must end at the latest (time.monotonic()).
         request_id: The X-Request-ID of the last HTTP request; None before the first one.
     """
 
@@ -53,12 +54,14 @@ class _Exchange(Generic[_PoolT]):
     token: str = attrs.field(repr=False)
     timeout: float
     until: float
+    deadline: float = 0.0
     request_id: str | None = None
 
-    def _begin(self, method: str, uri: str, json: Any) -> tuple[float, bytes, Signatures]:
-        """Return the attempt's deadline, the exact bytes to send, and what signs them."""
+    def _begin(self, method: str, uri: str, json: Any) -> tuple[bytes, Signatures]:
+        """Return the exact bytes to send, and what signs them. The attempt's time begins."""
+        self.deadline = min(time.monotonic() + self.timeout, self.until)
         body = _JSON.encode(json).encode()
-        return min(time.monotonic() + self.timeout, self.until), body, self.auth.signatures(method, uri, body)
+        return body, self.auth.signatures(method, uri, body)
 
     def _signed(self, headers: dict[str, str], signature: dict[str, str]) -> dict[str, str]:
         """Return the headers of the signed request.
@@ -71,13 +74,13 @@ class _Exchange(Generic[_PoolT]):
         self.request_id = signature["X-Request-ID"]
         return _HEADERS | headers | signature
 
-    def _slow_signer(self, deadline: float) -> errors.WonderError:
+    def _slow_signer(self) -> errors.WonderError:
         """Return the error of an attempt whose signer did not sign in time."""
         problem = "The signer did not sign in time; the request was not sent."
         # The end of a call may leave little time: that is not the signer's fault, and says nothing about the next call.
-        return errors.RequestTimeoutError(problem) if deadline >= self.until else errors.SigningError(problem)
+        return errors.RequestTimeoutError(problem) if self.deadline >= self.until else errors.SigningError(problem)
 
-    def _failure(self, error: BaseException, deadline: float) -> errors.WonderError | None:
+    def _failure(self, error: BaseException) -> errors.WonderError | None:
         """Return what an error of the transport means to the caller; None if it is another error."""
         if isinstance(error, RuntimeError) and "shutdown" in str(error):
             return errors.ConfigurationError("Python is shutting down: it can no longer look up the gateway's host.")
@@ -86,7 +89,7 @@ class _Exchange(Generic[_PoolT]):
         # httpcore lets the errors of a SOCKS proxy through.
         if not isinstance(error, kinds) and not type(error).__module__.startswith("socksio."):
             return None
-        return closed_error() if is_closed else network_error(error, is_late=time.monotonic() >= deadline)
+        return closed_error() if is_closed else network_error(error, is_late=time.monotonic() >= self.deadline)
 
 
 class SyncExchange(_Exchange[SyncPool]):
@@ -100,40 +103,38 @@ class SyncExchange(_Exchange[SyncPool]):
         """
         connection = self.pool.acquire(self.until)
         try:
-            deadline, body, signatures = self._begin(method, url, json)
-            signature = self._sign(partial(next, signatures), deadline)
+            body, signatures = self._begin(method, url, json)
+            signature = self._sign(partial(next, signatures))
             while True:
-                sent = self._signed(headers, signature)
-                response = self._send(connection, method, url, sent, body, deadline)
-                step = partial(next_signature, signatures, response.status_code, response.headers.get("date"))
-                again = self._sign(step, deadline, response.status_code)
+                response = self._send(connection, method, url, self._signed(headers, signature), body)
+                again = self._sign(partial(next_signature, signatures, response), response)
                 if not again:
                     return checked_response(response, token=self.token)
                 signature = again
         finally:
             self.pool.release(connection)
 
-    def _sign(self, step: Callable[[], _T], deadline: float, status: int | None = None) -> _T:
-        """Carry out a step: in a thread, and until the deadline, if a signer signs after a response of ``status``."""
-        if not self.auth.is_remote(status):
+    def _sign(self, step: Callable[[], _T], response: RawResponse | None = None) -> _T:
+        """Carry out a step that may sign: in a thread, and until the deadline, if a signer does."""
+        if not self.auth.is_remote(response):
             return step()
         try:
-            result = in_thread(step).result(left(deadline))
+            signature = in_thread(step).result(left(self.deadline))
         except TimeoutError:
-            raise self._slow_signer(deadline) from None
-        if time.monotonic() > deadline:  # without a thread, nothing ended it in time
-            raise self._slow_signer(deadline)
-        return result
+            raise self._slow_signer() from None
+        if time.monotonic() > self.deadline:  # without a thread, nothing ended it in time
+            raise self._slow_signer()
+        return signature
 
     def _send(
-        self, connection: SyncConnection, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float
+        self, connection: SyncConnection, method: str, uri: str, headers: dict[str, str], body: bytes
     ) -> RawResponse:
         """Send a request and translate the errors of the transport; any other exception propagates unchanged."""
         try:
-            return connection.send(method, uri, headers, body, deadline)
+            return connection.send(method, uri, headers, body, self.deadline)
         except BaseException as error:
             self.pool.discard(connection)
-            failure = self._failure(error, deadline)
+            failure = self._failure(error)
             if not failure:
                 raise
         # Raised outside the handler, so that its context is the caller's own and not the transport's error.
@@ -147,43 +148,41 @@ class AsyncExchange(_Exchange[AsyncPool]):
         """Send a request; see `SyncExchange.request`."""
         connection = await self.pool.acquire(self.until)
         try:
-            deadline, body, signatures = self._begin(method, url, json)
-            signature = await self._sign(partial(next, signatures), deadline)
+            body, signatures = self._begin(method, url, json)
+            signature = await self._sign(partial(next, signatures))
             while True:
                 # Signing and sending take a millisecond each: in between, the event loop handles everything else. Then
                 # aiohttp also knows which of its connections have ended.
                 await asyncio.sleep(0)
-                sent = self._signed(headers, signature)
-                response = await self._send(connection, method, url, sent, body, deadline)
-                step = partial(next_signature, signatures, response.status_code, response.headers.get("date"))
-                again = await self._sign(step, deadline, response.status_code)
+                response = await self._send(connection, method, url, self._signed(headers, signature), body)
+                again = await self._sign(partial(next_signature, signatures, response), response)
                 if not again:
                     return checked_response(response, token=self.token)
                 signature = again
         finally:
             self.pool.release(connection)
 
-    async def _sign(self, step: Callable[[], _T], deadline: float, status: int | None = None) -> _T:
-        """Carry out a step that signs; see `SyncExchange._sign`."""
-        if not self.auth.is_remote(status):
+    async def _sign(self, step: Callable[[], _T], response: RawResponse | None = None) -> _T:
+        """Carry out a step that may sign; see `SyncExchange._sign`."""
+        if not self.auth.is_remote(response):
             return step()
         try:
-            async with asyncio.timeout(left(deadline)):
-                result = await asyncio.wrap_future(in_thread(step))
+            async with asyncio.timeout(left(self.deadline)):
+                signature = await asyncio.wrap_future(in_thread(step))
         except TimeoutError:
-            raise self._slow_signer(deadline) from None
+            raise self._slow_signer() from None
         await self.pool.take_turn()  # signatures that end together would block the loop, too
-        return result
+        return signature
 
     async def _send(
-        self, connection: AsyncConnection, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float
+        self, connection: AsyncConnection, method: str, uri: str, headers: dict[str, str], body: bytes
     ) -> RawResponse:
         """Send a request; see `SyncExchange._send`."""
         try:
-            return await connection.send(method, uri, headers, body, deadline)
+            return await connection.send(method, uri, headers, body, self.deadline)
         except (Exception, asyncio.CancelledError) as error:
             await self.pool.discard(connection)
-            failure = self._failure(error, deadline)
+            failure = self._failure(error)
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and self.pool.is_closed and not (task and task.cancelling()):
                 # When aiohttp's connector is closed, it cancels the requests that wait for a connection, but not their
