@@ -24,11 +24,8 @@ if __name__ == "__main__":
         subprocess.run([*pip, "install", "--quiet", *PROJECT["dependency-groups"]["nox"]], check=True)
     sys.exit(subprocess.run([scripts / "python", "-m", "nox", "-f", __file__, *sys.argv[1:]], check=False).returncode)
 
-import difflib
-import json
 import shlex
 import shutil
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 
 import nox
@@ -51,19 +48,6 @@ PRISM = "@stoplight/prism-cli@5.14.2"  # the last for Node.js 18 to 22
 
 # What the theme would load from a CDN: the diagrams, and the search of a page that is opened from disk.
 SITE_SCRIPTS = ("mermaid@11.12.2", "iframe-worker@1.0.4")
-
-# Each mutated module, and the fast tests that must detect its mutants.
-MUTATED = {
-    "signing": [f"tests/test_{name}.py" for name in ("signing", "signing_auth", "verify_request")],
-    "retry": ["tests/test_retry.py"],
-    "models": ["tests/test_models.py", "tests/test_references.py"],
-    "_flow": ["tests/test_flow.py", "tests/test_wait.py", "tests/test_throttle.py"],
-    "_http/response": ["tests/test_response.py", "tests/test_envelopes.py"],
-    "_http/exchange": [f"tests/test_{name}.py" for name in ("exchange", "transport_failures", "pool")],
-    "_http/failures": ["tests/test_transport_failures.py"],
-    "_http/received": ["tests/test_response.py"],
-    "_keys": ["tests/test_keys.py", "tests/test_signing.py"],
-}
 
 nox.options.default_venv_backend = "uv"
 nox.options.error_on_external_run = True
@@ -100,9 +84,7 @@ def regenerate(session: nox.Session) -> None:
 @nox.session
 def drift(session: nox.Session) -> None:
     """Fail, and show the difference, if generated/ does not match openapi.yaml."""
-    difference = _difference(_files(GENERATED.parent), _files(_generate(session).parent))
-    if difference:
-        session.error("generated/ does not match openapi.yaml; `nox -s regenerate` fixes it:\n" + difference)
+    session.run("python", "-m", "release.drift", str(GENERATED.parent), str(_generate(session).parent))
 
 
 @nox.session
@@ -218,52 +200,11 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("module", list(MUTATED))
-def mutation(session: nox.Session, module: str) -> None:
-    """Change a module in many small ways, and fail if the tests notice fewer than 90 % of them (cosmic-ray)."""
+def mutation(session: nox.Session) -> None:
+    """Change modules in many small ways, and fail if the tests notice fewer than 90 % (cosmic-ray): -- retry models."""
     # The installed copy is mutated; the next run installs it again.
     _install_wheel(session, "fast,cli,simulator", *_group("tests"), *_group("mutation"))
-    find = "import wonder_payment; print(wonder_payment.__path__[0])"
-    package = Path(str(session.run("python", "-c", find, silent=True)).strip())
-    folder = Path(session.create_tmp())
-    config, results = folder / "cosmic-ray.toml", folder / "results.sqlite"
-    results.unlink(missing_ok=True)
-    command = shlex.join(
-        [
-            "python",
-            "-m",
-            "pytest",
-            "-q",
-            "-x",
-            "--tb=no",
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:randomly",
-            *MUTATED[module],
-        ]
-    )
-    settings = PROJECT["tool"]["mutation"]
-    config.write_text(
-        "[cosmic-ray]\n"
-        f"module-path = {json.dumps(str(package / f'{module}.py'))}\n"
-        f"timeout = {settings['timeout']}\n"
-        f"test-command = {json.dumps(command)}\n"
-        'distributor.name = "local"\n'
-        f"filters.operators-filter.exclude-operators = {json.dumps(settings['exclude-operators'])}\n"
-    )
-    session.run("cosmic-ray", "init", str(config), str(results))
-    session.run("cosmic-ray", "baseline", str(config))
-    session.run("cr-filter-operators", str(results), str(config))
-    session.run("cosmic-ray", "exec", str(config), str(results))
-    session.run("cr-report", "--surviving-only", "--show-diff", str(results))
-    # Not cr-rate, which counts skipped mutants as killed.
-    with sqlite3.connect(results) as connection:
-        counts = dict(connection.execute("SELECT test_outcome, count(*) FROM work_results GROUP BY 1"))
-    tried = sum(count for outcome, count in counts.items() if outcome)
-    session.log(f"{module}: {counts.get('KILLED', 0)} of {tried} mutants killed")
-    if counts.get("KILLED", 0) < 0.9 * tried:
-        session.error("Fewer than 90 % of the mutants were killed.")
+    session.run("python", "-m", "release.mutation", *session.posargs)
 
 
 @nox.session
@@ -386,26 +327,3 @@ def _generate(session: nox.Session) -> Path:
     options = ["--path", "openapi.yaml", "--config", "generator-config.yaml", "--meta", "none", "--fail-on-warning"]
     session.run("openapi-python-client", "generate", *options, "--output-path", str(result))
     return result
-
-
-def _files(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
-
-
-def _difference(committed: dict[str, bytes], generated: dict[str, bytes]) -> str:
-    """Return a diff of the files of two folders, including those that only one folder has."""
-    lines: list[str] = []
-    for name in sorted(committed.keys() | generated.keys()):
-        old, new = committed.get(name), generated.get(name)
-        if old == new:
-            continue
-        texts = [(content or b"").decode(errors="replace").splitlines(keepends=True) for content in (old, new)]
-        names = [
-            f"{side}/{name}" if content is not None else "nothing"
-            for side, content in zip("ab", (old, new), strict=True)
-        ]
-        lines += list(difflib.unified_diff(*texts, *names)) or [
-            f"{name}: empty, and {'missing' if old is None else 'extra'}\n"
-        ]
-    return "".join(lines)

@@ -1,1 +1,1 @@
-"""Release tooling, run by the sessions of noxfile.py; not part of the package."""
+"""Tools for releases and upkeep, run by the sessions of noxfile.py; not part of the package."""
