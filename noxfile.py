@@ -30,7 +30,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import nox
 
-GENERATED = ROOT / "generated" / "wonder_payment_client"
 PYTHONS = [
     version
     for classifier in PROJECT["project"]["classifiers"]
@@ -43,11 +42,6 @@ OTHER_PYTHONS = [
 ]
 # The suite waits on sockets and processes more than it computes, so two cores keep more workers than two busy.
 PYTEST = ("pytest", "--numprocesses=4", "--dist=worksteal")
-
-PRISM = "@stoplight/prism-cli@5.14.2"  # the last for Node.js 18 to 22
-
-# What the theme would load from a CDN: the diagrams, and the search of a page that is opened from disk.
-SITE_SCRIPTS = ("mermaid@11.12.2", "iframe-worker@1.0.4")
 
 nox.options.default_venv_backend = "uv"
 nox.options.error_on_external_run = True
@@ -76,15 +70,13 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def regenerate(session: nox.Session) -> None:
     """Write generated/ from openapi.yaml."""
-    result = _generate(session)
-    shutil.rmtree(GENERATED.parent, ignore_errors=True)
-    shutil.copytree(result, GENERATED)
+    _generated(session, "write")
 
 
 @nox.session
 def drift(session: nox.Session) -> None:
     """Fail, and show the difference, if generated/ does not match openapi.yaml."""
-    session.run("python", "-m", "release.drift", str(GENERATED.parent), str(_generate(session).parent))
+    _generated(session, "check")
 
 
 @nox.session
@@ -107,7 +99,8 @@ def peers(session: nox.Session) -> None:
     _install_wheel(session, "fast,cli,simulator", *_group("peers"))
     home = Path(session.virtualenv.location)
     if shutil.which("npm"):
-        session.run("npm", "install", "--no-audit", "--no-fund", "--prefix", str(home), PRISM, external=True)
+        prism = "@stoplight/prism-cli@5.14.2"  # the last for Node.js 18 to 22
+        session.run("npm", "install", "--no-audit", "--no-fund", "--prefix", str(home), prism, external=True)
     # Debian has nginx and squid in a folder that only root searches.
     path = os.pathsep.join([os.environ["PATH"], str(home / "node_modules" / ".bin"), "/usr/sbin"])
     session.run("pytest", "tests/peers", *session.posargs, env={"PATH": path})
@@ -216,20 +209,14 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the docs site in site/, and fail on a broken link."""
-    _mkdocs(session, "build", "--strict")
-
-
-@nox.session
-def docs_serve(session: nox.Session) -> None:
-    """Show the docs site on this machine while you write; each change of a file rebuilds it."""
-    _mkdocs(session, "serve", *session.posargs)
+    """Build the docs site in site/, and fail on a broken link. -- serve shows it instead, while you write."""
+    _mkdocs(session, *session.posargs or ["build", "--strict"])
 
 
 @nox.session(tags=["full"])
 def site(session: nox.Session) -> None:
     """Build the docs site, and test it in a browser."""
-    docs(session)
+    _mkdocs(session, "build", "--strict")
     session.install(*_group("site"))
     session.run("pytest", "-m", "", "tests/site", *session.posargs)
 
@@ -271,16 +258,10 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
-def bench_polling(session: nox.Session) -> None:
-    """Simulate polling schedules; writes the table and the chart in benchmarks/."""
+def simulate(session: nox.Session) -> None:
+    """Simulate polling schedules, and outages with the retry quota; writes the tables and the chart in benchmarks/."""
     _install_wheel(session, "simulator", *_group("bench"))
     session.run("python", "benchmarks/polling.py")
-
-
-@nox.session
-def bench_outage(session: nox.Session) -> None:
-    """Simulate outages with and without the retry quota; writes the tables in benchmarks/."""
-    _install_wheel(session, "simulator")
     session.run("python", "benchmarks/outage.py")
 
 
@@ -290,40 +271,32 @@ def _group(name: str) -> list[str]:
 
 def _mkdocs(session: nox.Session, *command: str) -> None:
     _install_wheel(session, "fast,cli,simulator", *_group("docs"))
-    scripts = Path(session.virtualenv.location) / "site-scripts"
-    shutil.rmtree(scripts, ignore_errors=True)
-    scripts.mkdir()
-    session.run("npm", "pack", "--silent", "--pack-destination", str(scripts), *SITE_SCRIPTS)
+    # What the theme would load from a CDN: the diagrams, and the search of a page that is opened from disk.
+    packages = ("mermaid@11.12.2", "iframe-worker@1.0.4")
+    scripts = Path(session.virtualenv.location) / " ".join(packages)
+    scripts.mkdir(exist_ok=True)
+    if len(list(scripts.iterdir())) < len(packages):
+        session.run("npm", "pack", "--silent", "--pack-destination", str(scripts), *packages)
     # Without the second variable, the theme prints an advertisement at each build.
     session.run("mkdocs", *command, env={"SITE_SCRIPTS": str(scripts), "NO_MKDOCS_2_WARNING": "1"})
 
 
 def _install_wheel(session: nox.Session, extras: str, *others: str) -> None:
+    if not _wheel:  # built once per run
+        folder = ROOT / ".nox" / "wheel"
+        shutil.rmtree(folder, ignore_errors=True)
+        session.run("uv", "build", "--quiet", "--wheel", "--out-dir", str(folder))
+        _wheel.extend(folder.glob("*.whl"))
     # Without --reinstall-package, a wheel of the same version counts as installed.
-    wheel = f"wonder-payment[{extras}] @ {_wheel(session).as_uri()}"
+    wheel = f"wonder-payment[{extras}] @ {_wheel[0].as_uri()}"
     session.install("--reinstall-package", "wonder-payment", wheel, *others)
 
 
-def _wheel(session: nox.Session) -> Path:
-    """Return the project's wheel, built once per run."""
-    folder = ROOT / ".nox" / "wheel"
-    if not _built:
-        shutil.rmtree(folder, ignore_errors=True)
-        session.run("uv", "build", "--quiet", "--wheel", "--out-dir", str(folder))
-        _built.extend(folder.glob("*.whl"))
-    return _built[0]
+_wheel: list[Path] = []
 
 
-_built: list[Path] = []
-
-
-def _generate(session: nox.Session) -> Path:
-    """Return the folder of the client that the pinned generator writes."""
+def _generated(session: nox.Session, command: str) -> None:
     # The group pins every dependency, indirect ones included.
     session.install("--no-deps", *_group("regenerate"))
     session.run("uv", "pip", "check")
-    result = Path(session.create_tmp()) / "generated" / GENERATED.name
-    shutil.rmtree(result.parent, ignore_errors=True)
-    options = ["--path", "openapi.yaml", "--config", "generator-config.yaml", "--meta", "none", "--fail-on-warning"]
-    session.run("openapi-python-client", "generate", *options, "--output-path", str(result))
-    return result
+    session.run("python", "-m", "release.generated", command)

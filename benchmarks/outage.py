@@ -1,6 +1,6 @@
 """Simulate outages of the gateway, and what the retry quota changes: pure simulation with the code of the clients.
 
-`nox -s bench_outage`, or `python benchmarks/outage.py` with wonder_payment installed, writes outage.md, and fails if
+`nox -s simulate`, or `python benchmarks/outage.py` with wonder_payment installed, writes outage.md, and fails if
 the quota misses its target. The same seed gives the same file.
 """
 

@@ -1,6 +1,6 @@
 """Compare PollPolicy's defaults with other polling schedules in a simulation of 3-D Secure.
 
-`nox -s bench_polling`, or `python benchmarks/polling.py` with wonder_payment and matplotlib installed, writes
+`nox -s simulate`, or `python benchmarks/polling.py` with wonder_payment and matplotlib installed, writes
 polling.md and polling.svg, and fails if the defaults miss their targets. The same seeds give the same files.
 """
 

@@ -1,8 +1,22 @@
-"""Compares generated/ with what the generator writes: `python -m release.drift COMMITTED GENERATED`."""
+"""Writes generated/ from openapi.yaml, or checks it: `python -m release.generated write|check`."""
 
 import difflib
+import shutil
+import subprocess
 import sys
+import tempfile
 from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+COMMITTED = ROOT / "generated"
+NAME = "wonder_payment_client"
+
+
+def generate(folder: Path) -> None:
+    """Write the client into an empty folder: the generator leaves old files where they are."""
+    options = ["--path", "openapi.yaml", "--config", "generator-config.yaml", "--meta", "none", "--fail-on-warning"]
+    command = ["openapi-python-client", "generate", *options, "--output-path", folder / NAME]
+    subprocess.run(command, cwd=ROOT, check=True)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -26,7 +40,17 @@ def difference(committed: dict[str, bytes], generated: dict[str, bytes]) -> str:
     return "".join(lines)
 
 
+def main() -> None:
+    """Do what the argument says."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        generate(folder)
+        if sys.argv[1] == "write":
+            shutil.rmtree(COMMITTED, ignore_errors=True)
+            shutil.copytree(folder, COMMITTED)
+        elif found := difference(files(COMMITTED), files(folder)):
+            sys.exit(f"generated/ does not match openapi.yaml; `nox -s regenerate` fixes it:\n{found}")
+
+
 if __name__ == "__main__":
-    found = difference(*(files(Path(folder)) for folder in sys.argv[1:]))
-    if found:
-        sys.exit("generated/ does not match openapi.yaml; `nox -s regenerate` fixes it:\n" + found)
+    main()
