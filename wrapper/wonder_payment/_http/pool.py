@@ -183,14 +183,12 @@ class AsyncPool(_Pool[AsyncConnection]):
     ) -> None:
         super().__init__(connect, is_shared=is_shared)
         self._free, self._turn = asyncio.Semaphore(max_connections), asyncio.Lock()
-        self._beginning = 0  # how many calls wait for a connection or their turn
 
     async def acquire(self, until: float) -> AsyncConnection:
         """Return a connection for one request; see `SyncPool.acquire`."""
         # A call that waits for nobody sends its request, however little time it has.
-        is_busy = self._beginning > 0 or self._free.locked()
+        is_busy = self._free.locked() or self._turn.locked()
         has_slot = False
-        self._beginning += 1
         try:
             async with asyncio.timeout(until - time.monotonic() if is_busy else None):
                 has_slot = await self._free.acquire()
@@ -204,8 +202,6 @@ class AsyncPool(_Pool[AsyncConnection]):
             if isinstance(error, TimeoutError):
                 raise _queue_error() from None
             raise
-        finally:
-            self._beginning -= 1
 
     def release(self, connection: AsyncConnection) -> None:
         """Keep the connection for another request."""
