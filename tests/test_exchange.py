@@ -38,6 +38,21 @@ MIB = 1024 * 1024
 # The request
 
 
+def test_the_fast_sync_transport_sends_a_request_in_one_piece(
+    gateway: SimulatedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def record(sender: socket.socket, data: bytes, *flags: int) -> int:
+        sent.append(bytes(data))
+        return send(sender, data, *flags)
+
+    send, sent = socket.socket.send, list[bytes]()
+    monkeypatch.setattr(socket.socket, "send", record)
+    with gateway.client(transport="fast") as client:
+        client.check_token(VERIFIED)
+    (request,) = [data for data in sent if data.startswith(b"POST ")]
+    assert request.endswith(b'"}}')
+
+
 @for_both_clients
 def test_the_request_is_the_contracts(kind: Kind) -> None:
     handler, requests = always(verified)

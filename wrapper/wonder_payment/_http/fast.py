@@ -1,6 +1,7 @@
 """The connections of ``transport="fast"`` for the sync client: httpcore without httpx's objects around it."""
 
 import ssl
+from contextlib import suppress
 from typing import Any, cast
 
 import httpcore
@@ -11,6 +12,40 @@ from .received import RawResponse, joined
 
 # httpx has a class of the same name for each.
 _ERRORS = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpcore.ProxyError)
+
+
+class _WholeRequests(httpcore.NetworkStream):
+    """A network stream that sends what was written when it is read: head and body of a request go out together.
+
+    httpcore writes the body after the head, which takes two system calls and two packets.
+    """
+
+    def __init__(self, stream: httpcore.NetworkStream) -> None:
+        self._stream, self._unsent = stream, b""
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 (it is sent by the read)
+        self._unsent += buffer
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        unsent, self._unsent = self._unsent, b""
+        if unsent:
+            with suppress(httpcore.WriteError):  # as httpcore does: the server may have responded and closed
+                self._stream.write(unsent, timeout)
+        return self._stream.read(max_bytes, timeout)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(self, *arguments: Any, **options: Any) -> httpcore.NetworkStream:
+        return _WholeRequests(self._stream.start_tls(*arguments, **options))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _Backend(httpcore.SyncBackend):
+    def connect_tcp(self, *arguments: Any, **options: Any) -> httpcore.NetworkStream:
+        return _WholeRequests(super().connect_tcp(*arguments, **options))
 
 
 class HttpcoreConnection:
@@ -24,7 +59,9 @@ class HttpcoreConnection:
         proxy_ = httpcore.Proxy(_url(proxy.url), proxy.raw_auth, ssl_context=proxy.ssl_context) if proxy else None
         # The pool makes the kind of connection that the proxy requires. A request through the pool itself would first
         # search for a free connection: this one always is.
-        self._pool = httpcore.ConnectionPool(verify, proxy=proxy_, keepalive_expiry=IDLE_SECONDS)
+        self._pool = httpcore.ConnectionPool(
+            verify, proxy=proxy_, keepalive_expiry=IDLE_SECONDS, network_backend=_Backend()
+        )
         self._connection = self._pool.create_connection(self._url.origin)
 
     def send(self, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float) -> RawResponse:
@@ -40,9 +77,9 @@ class HttpcoreConnection:
             response: Any = self._connection.handle_request(request)
             received = joined(response.headers)
             try:
-                content = read(response.iter_stream(), received, response.extensions["network_stream"], deadline)
+                content = read(response.stream, received, response.extensions["network_stream"], deadline)
             finally:
-                response.close()
+                response.stream.close()
         except httpcore.ConnectionNotAvailable as error:  # close() in another thread came in between
             raise httpx.ConnectError("The connection was closed.") from error
         except _ERRORS as error:
