@@ -134,3 +134,22 @@ def test_certificates_are_read_once_for_all_processes_and_event_loops_and_only_f
         monkeypatch.setattr(os, "getpid", lambda process=process: process)
         asyncio.run(main())
     assert len(reads) == times
+
+
+def test_a_client_makes_new_connections_after_a_late_gevent_patch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """gevent replaces the class; a TLS context from before raises a TypeError in each request after it."""
+    contexts = list[type]()
+
+    def certificates(_origin: str, _ca_file: object) -> ssl.SSLContext:
+        contexts.append(ssl.SSLContext)
+        return native(ssl.PROTOCOL_TLS_CLIENT)
+
+    native, patched = ssl.SSLContext, type("SSLContext", (ssl.SSLContext,), {})
+    monkeypatch.setattr("wonder_payment._http.environment.certificates", certificates)
+    pools = ProcessPools(TLS, None, 100)
+    before = pools.here()
+    monkeypatch.setattr(ssl, "SSLContext", patched)
+    after = pools.here()
+    assert contexts == [native, patched]
+    pools.close()
+    assert (before.is_closed, after.is_closed) == (False, True)
