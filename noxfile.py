@@ -185,7 +185,8 @@ def faults(session: nox.Session) -> None:
 def fuzz(session: nox.Session) -> None:
     """Search for a response that is read wrongly (atheris); libFuzzer arguments go after --."""
     _install_wheel(session, "simulator", *_group("fuzz"))
-    session.run("python", "tests/faults/fuzz.py", *(session.posargs or ["-runs=1000000"]))
+    options = session.posargs or ["-runs=1000000"]
+    session.run("python", "-m", "faults.fuzz", *options, env={"PYTHONPATH": "tests"})
 
 
 @nox.session

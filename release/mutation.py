@@ -24,7 +24,7 @@ TESTS = {
     "models": ["models", "references"],
     "_flow": ["flow", "wait", "throttle"],
     "_http/response": ["response", "envelopes"],
-    "_http/exchange": ["exchange", "transport_failures", "pool"],
+    "_http/exchange": ["exchange", "transport_failures", "pool", "max_connections"],
     "_http/failures": ["transport_failures"],
     "_http/received": ["response"],
     "_keys": ["keys", "signing"],

@@ -1,4 +1,4 @@
-"""Coverage-guided search for a response that is read wrongly: `python tests/faults/fuzz.py [-runs=1000000]`.
+"""Coverage-guided search for a response that is read wrongly: `nox -s fuzz -- [-runs=1000000]`.
 
 The first byte of an input chooses the target: the body of a response, its Retry-After and Date, or a card's expiry. A
 finding is an input that is neither read right, by a second parser that shares nothing with the package, nor rejected
@@ -23,7 +23,8 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["wonder_payment", "wonder_payment_client"]):
-    from responses import RAW, TOKEN, Twice, good, judge, outcome_of, written
+    from faults.judging import judge
+    from faults.responses import RAW, TOKEN, Twice, good, outcome_of, written
     from wonder_payment import APIError, Card
 
 NOW = datetime(2026, 7, 1, 12, tzinfo=UTC)

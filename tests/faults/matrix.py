@@ -4,32 +4,15 @@ test_matrix.py tests each row with every transport, and write_matrix.py writes d
 What a caller gets for a status or a body is a matter of no transport: tests/test_response.py has those tables.
 """
 
-import asyncio
 import gzip
-import logging
-import os
-import socket
-import stat
-import time
-from contextlib import suppress
-from typing import Any
 
 import attrs
 import trustme
-from conftest import Caller
-from faults.making import (
-    BODY,
-    HEAD,
-    HERE,
-    VERIFIED,
-    Lab,
+from faults.makers import (
     Maker,
-    authority,
     closed_while_idle,
     dripping,
     encrypted,
-    endless,
-    expired,
     idle,
     never_accepted,
     no_such_name,
@@ -37,26 +20,21 @@ from faults.making import (
     plain_http_on_https,
     refused,
     refused_by_proxy,
-    reset,
-    responding_once,
-    self_signed,
-    silent,
     simulated,
     through_proxy,
     with_certificate,
 )
+from faults.making import BODY, HEAD, HERE, authority, endless, expired, reset, responding_once, self_signed, silent
 from wonder_payment import (
     APIError,
     InvalidResponseError,
     NetworkError,
-    PaymentToken,
     PollPolicy,
     RequestTimeoutError,
     RetryPolicy,
     ServerError,
     WonderError,
 )
-from wonder_payment.simulator import SimulatedGateway
 
 RETRY = RetryPolicy(max_attempts=3, backoff_initial=0.1, jitter=0.0)
 POLL = PollPolicy(jitter=0.0)
@@ -228,123 +206,3 @@ ROWS: list[Row] = [
     transient("a proxy that closes the connection", through_proxy(responding_once(b"")), NetworkError),
     transient("a proxy that does not respond", through_proxy(silent), RequestTimeoutError, time=TIMEOUT),
 ]
-
-
-class Attempts(logging.Handler):
-    """Counts the attempts by the line that the library logs for each, and fixes the fault after the first."""
-
-    def __init__(self, lab: Lab) -> None:
-        super().__init__(logging.DEBUG)
-        self.made = 0
-        self._lab = lab
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if record.levelno == logging.DEBUG:
-            self.made += 1
-            if self.made == 1 and self._lab.fix:
-                self._lab.fix()
-
-
-@attrs.frozen
-class Outcome:
-    """What a call led to.
-
-    Attributes:
-        result: What was returned or raised.
-        attempts: How many attempts were made.
-        seconds: How long it took.
-        left_open: How many sockets the client left open.
-    """
-
-    result: PaymentToken | Exception
-    attempts: int
-    seconds: float
-    left_open: int
-
-
-def observe(
-    row: Row,
-    caller: Caller,
-    gateway: SimulatedGateway,
-    method: str,
-    *,
-    timeout: float,
-    is_once: bool = False,
-    retry: RetryPolicy = RETRY,
-    options: dict[str, Any] | None = None,
-) -> Outcome:
-    """Make the fault, call a client's method, close the client, and return what it led to.
-
-    Args:
-        row: The fault.
-        caller: Which of the clients.
-        gateway: The simulator.
-        method: ``check_token`` or ``wait_for_token``.
-        timeout: The client's, for one attempt.
-        is_once: Whether the fault happens only once.
-        retry: The client's, for ``check_token``.
-        options: The method's own.
-    """
-    if method == "wait_for_token":
-        retry = RetryPolicy.never()  # each poll is one attempt: the wait itself must go on
-    lab = Lab(gateway, is_once, timeout)
-    attempts = Attempts(lab)
-    logger = logging.getLogger("wonder_payment")
-    with row.make(lab) as settings:
-        before = client_sockets()
-        level = logger.level
-        logger.setLevel(logging.DEBUG)
-        logger.addHandler(attempts)
-        try:
-            result, seconds = _call(caller, lab, method, {"timeout": timeout, "retry": retry} | settings, options or {})
-        finally:
-            logger.removeHandler(attempts)
-            logger.setLevel(level)
-        # The error is still held here, with everything it holds.
-        left_open = len(client_sockets() - before)
-    return Outcome(result, attempts.made - bool(lab.between), seconds, left_open)
-
-
-def _call(
-    caller: Caller, lab: Lab, method: str, settings: dict[str, Any], options: dict[str, Any]
-) -> tuple[PaymentToken | Exception, float]:
-    client: Any = caller.make(**settings)
-
-    async def finished(call: Any) -> Any:
-        return await call if caller.is_async else call
-
-    async def main() -> tuple[PaymentToken | Exception, float]:
-        if lab.between:
-            await finished(client.check_token(VERIFIED))
-            lab.between()
-        began = time.monotonic()
-        try:
-            result = await finished(getattr(client, method)(VERIFIED, **options))
-        except Exception as error:  # noqa: BLE001 (the tests judge which errors are right)
-            result = error
-        seconds = time.monotonic() - began
-        await finished(client.aclose() if caller.is_async else client.close())
-        return result, seconds
-
-    return asyncio.run(main())
-
-
-def client_sockets() -> set[tuple[int, int]]:
-    """Return this process's internet sockets, except those of its servers: listening or accepted."""
-    found, listening = dict[tuple[int, int], int](), set[int]()
-    for name in os.listdir("/dev/fd"):  # noqa: PTH208
-        # A server's thread may close one at any time.
-        with suppress(OSError):
-            status = os.fstat(int(name))
-            if not stat.S_ISSOCK(status.st_mode):
-                continue
-            this = socket.socket(fileno=int(name))
-            try:
-                if this.family in (socket.AF_INET, socket.AF_INET6):
-                    port = this.getsockname()[1]
-                    found[int(name), status.st_ino] = port
-                    if this.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-                        listening.add(port)
-            finally:
-                this.detach()
-    return {this for this, port in found.items() if port not in listening}

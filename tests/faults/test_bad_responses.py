@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 from conftest import TRANSPORTS, Caller, key
+from faults.judging import judge
 from faults.making import a_server, read_request
-from faults.responses import HOLDER, OTHER_ENCODINGS, RAW, Raw, Twice, bodies, good, judge, nested, outcome_of, written
+from faults.responses import HOLDER, OTHER_ENCODINGS, RAW, Raw, Twice, bodies, good, nested, outcome_of, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from wonder_payment import InvalidResponseError, PaymentToken, ServerError, WonderError

@@ -5,7 +5,8 @@ from typing import Any
 import attrs
 import pytest
 from conftest import TRANSPORTS, Caller, Clock, caller_of
-from faults.matrix import POLL, RETRY, ROWS, Outcome, Row, observe
+from faults.matrix import POLL, RETRY, ROWS, Row
+from faults.observing import Outcome, observe
 from faults.write_matrix import DOCUMENT, HEADINGS
 from wonder_payment import PaymentToken, StillPendingError, WonderError
 from wonder_payment.simulator import SimulatedGateway

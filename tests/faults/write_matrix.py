@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 from conftest import Caller
-from faults.matrix import RETRY, ROWS, Row, observe
+from faults.matrix import RETRY, ROWS, Row
+from faults.observing import observe
 from wonder_payment import PaymentToken
 from wonder_payment.simulator import SimulatedGateway
 
