@@ -80,7 +80,7 @@ class Simulation:
                     error = ServerError("HTTP 503", status_code=503, request_id="sent")
                     self.add(steps, TOKEN if is_up else error, after=ROUND_TRIP)
                 else:
-                    self.add(steps, after=step.seconds)
+                    self.add(steps, after=step)
 
     @contextmanager
     def _clock(self) -> Iterator[None]:

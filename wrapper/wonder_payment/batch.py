@@ -23,9 +23,6 @@ from .models import PaymentToken, TokenReference
 _TokenT = TypeVar("_TokenT")
 Result: TypeAlias = PaymentToken | WonderError
 
-# Seconds between two requests of a batch while the retry quota is spent, at least.
-_MIN_INTERVAL = 1.0
-
 
 @attrs.frozen(kw_only=True)
 class CheckResult:
@@ -60,78 +57,29 @@ def check_result(token: object, result: Result) -> CheckResult:
 class Throttle:
     """Decides when the next request of a batch may be sent, for all its tokens. Threads may share it.
 
-    After a rate limit, no token sends a request for some time. While the retry quota is spent, the tokens take turns:
-    one of them sends a request at each interval, until one succeeds. With ``max_per_second``, each request also has a
-    slot, and the slots are evenly spaced.
-
     Attributes:
-        pauses: How many pauses there were in a row, without any other response in between.
-        spacing: The seconds between two slots; 0 without ``max_per_second``.
         stopped: Set when the batch has ended; sleeps then raise instead of returning.
     """
 
     def __init__(self, max_per_second: float | None = None) -> None:
-        self.spacing = 1 / max_per_second if max_per_second else 0.0
-        self._slot_at = -math.inf
-        self._lock = threading.Lock()
         self.stopped = threading.Event()
-        self._resume_at = 0.0
-        self.pauses = 0
-        self._interval = 0.0  # 0 if the tokens need not take turns
-        self._turn_at = 0.0
-        self._up_at = -math.inf
+        self._spacing = 1 / max_per_second if max_per_second else 0.0
+        self._next_at = 0.0
+        self._lock = threading.Lock()
 
-    def hold(self, seconds: float, *, sent_at: float) -> None:
-        """Send no request for ``seconds``.
-
-        A response to a request that was sent before the current pause ended does not count as another pause.
-        """
-        with self._lock:
-            self.pauses += sent_at >= self._resume_at
-            self._resume_at = max(self._resume_at, time.monotonic() + seconds)
-
-    def slow_down(self, seconds: float, *, sent_at: float) -> bool:
-        """Let the tokens take turns, one each ``seconds``: a request failed, and the retry quota is spent.
-
-        Return whether it is an outage: no other request succeeded after this one was sent.
-        """
-        with self._lock:
-            self._interval = max(seconds, _MIN_INTERVAL)
-            self._turn_at = max(self._turn_at, time.monotonic() + self._interval)
-            return self._up_at <= sent_at
-
-    def resume(self, *, is_up: bool) -> None:
-        """Reset the count of pauses: the gateway returned something other than a rate limit.
-
-        Args:
-            is_up: Whether it was a success or a permanent error: the gateway is up, and the tokens need not take turns.
-        """
-        with self._lock:
-            self.pauses = 0
-            if is_up:
-                self._interval = self._turn_at = 0.0
-                self._up_at = time.monotonic()
-
-    def take_slot(self) -> float:
-        """Take the next free slot for a request, and return the seconds until it."""
+    def take_turn(self) -> float:
+        """Take the turn to send a request and return 0 or less; or return the seconds until the next turn."""
         with self._lock:
             now = time.monotonic()
-            slot = max(self._slot_at, now)
-            self._slot_at = slot + self.spacing
-            return slot - now
-
-    def take_turn(self, patience: float = math.inf) -> float:
-        """Take the turn to send a request and return 0 or less; or return the seconds until the next try.
-
-        Args:
-            patience: From when the token sends a request even without a turn (time.monotonic()).
-        """
-        with self._lock:
-            now = time.monotonic()
-            left = max(self._resume_at, min(self._turn_at, patience)) - now
-            if left <= 0 and self._interval:
-                self._turn_at = now + self._interval
+            left = self._next_at - now
+            if left <= 0:
+                self._next_at = now + self._spacing
             return left
+
+    def pause(self, seconds: float) -> None:
+        """Let no token send a request for ``seconds``."""
+        with self._lock:
+            self._next_at = max(self._next_at, time.monotonic() + seconds)
 
     def sleep(self, seconds: float) -> None:
         """Sleep in a thread of the batch.
@@ -143,8 +91,9 @@ class Throttle:
             raise CancelledError
 
     def stop(self) -> None:
-        """End all sleeps, and so the remaining checks."""
+        """End all sleeps, and so the remaining checks: each of them now has to sleep before its next request."""
         self.stopped.set()
+        self.pause(math.inf)
 
 
 def in_threads(
