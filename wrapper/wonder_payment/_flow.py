@@ -23,9 +23,8 @@ from .retry import PollPolicy, RetryPolicy, RetryQuota
 _T = TypeVar("_T")
 OnPoll: TypeAlias = Callable[[PaymentToken], object]
 
-# The part of a wait's budget that is kept for the final poll: twice the time of the last attempt, between these bounds
-# in seconds (with less, a moment's delay would fail the poll), and at most this share of the budget.
-_FINAL_POLL_MIN, _FINAL_POLL_MAX, _FINAL_POLL_SHARE = 0.25, 1.0, 0.1
+# The part of a wait's budget that is kept for the final poll: seconds, and at most this share of the budget.
+_FINAL_POLL, _FINAL_POLL_SHARE = 1.0, 0.1
 
 # How often a token of a batch may pause the batch, for each retry of the policy.
 _PAUSES_PER_RETRY = 8
@@ -77,12 +76,10 @@ class Outcome:
     Attributes:
         result: The token, or the error of the last attempt.
         attempts: How many attempts were made.
-        seconds: How long the last attempt took.
     """
 
     result: Result
     attempts: int
-    seconds: float
 
 
 # What is sent into a flow is a PaymentToken or a WonderError for an Attempt, and None for a delay.
@@ -119,7 +116,7 @@ def attempts(
         if isinstance(result, PaymentToken):
             policy.quota.give_back(refund)
             warn_of_unknown_state(result, policy.unknown_state)
-            return Outcome(result, number, seconds)
+            return Outcome(result, number)
         # A timeout caused by the call's own deadline says less than the failure before it.
         is_cut_short = is_sent and isinstance(result, RequestTimeoutError) and began + policy.timeout > deadline
         failure = failure if failure and is_cut_short and not isinstance(failure, RequestTimeoutError) else result
@@ -131,7 +128,7 @@ def attempts(
         is_over = number - pauses >= retry.max_attempts or time.monotonic() + delay >= deadline
         is_last = pauses >= _PAUSES_PER_RETRY * (retry.max_attempts - 1) or (is_over and not is_limited)
         if is_last or not failure.is_transient:
-            return Outcome(failure, number, seconds)
+            return Outcome(failure, number)
         taken = 0 if is_limited else policy.quota.take(retry, failure)
         if throttle and not taken:
             pauses += 1
@@ -140,7 +137,7 @@ def attempts(
             deadline = time.monotonic() + retry.max_elapsed
         elif not taken:
             failure.args = (f"{failure.args[0]} {_QUOTA_IS_SPENT}",)
-            return Outcome(failure, number, seconds)
+            return Outcome(failure, number)
         report_retry(failure, number, seconds, delay, policy.on_retry)
         if taken:
             refund = taken
@@ -178,8 +175,7 @@ def wait(policy: Policy, *, timeout: float, poll: PollPolicy, on_poll: OnPoll | 
             if not token.is_pending:
                 return token
         elapsed = time.monotonic() - began
-        reserve = min(max(2 * outcome.seconds, _FINAL_POLL_MIN), timeout * _FINAL_POLL_SHARE, _FINAL_POLL_MAX)
-        left = timeout - elapsed - reserve
+        left = timeout - elapsed - min(_FINAL_POLL, timeout * _FINAL_POLL_SHARE)
         if left <= 0:
             break
         retry_after = (error.retry_after if isinstance(error, APIError) else None) or 0.0
