@@ -189,8 +189,8 @@ def page(calls: str, recovery: str, batches: str) -> str:
         f"A batch of {BATCH:,} tokens, {CONCURRENCY} at a time, meets an outage of "
         f"{(OUTAGE[1] - OUTAGE[0]) / 60:g} minutes:\n\n"
         f"{batches}\n"
-        "Without the quota, a failed token has had four attempts within seconds. With it, the tokens of a batch take "
-        "turns during the outage, and a token fails after `max_elapsed` seconds.\n"
+        "Without the quota, a failed token has had four attempts within seconds. With it, each failure pauses the batch "
+        "during the outage, and a token fails after eight such pauses for each retry of its policy.\n"
     )
 
 
@@ -228,7 +228,7 @@ def main() -> None:
     policies = {
         "RetryPolicy(quota=None)": WITHOUT,
         "RetryPolicy()": DEFAULT,
-        "RetryPolicy(max_elapsed=900.0)": RetryPolicy(max_elapsed=900.0),
+        "RetryPolicy(max_attempts=20)": RetryPolicy(max_attempts=20),
     }
     results = {name: simulate_batch(retry) for name, retry in policies.items()}
     of_batches = table(

@@ -1,5 +1,6 @@
 """The rate limit that the tokens of a batch share, step by step."""
 
+import math
 from concurrent.futures import CancelledError
 from typing import Any
 
@@ -28,14 +29,14 @@ def test_a_throttle_keeps_the_longest_pause(play: Player, pauses: list[tuple[flo
     throttle = Throttle()
     for play.now, seconds in pauses:
         throttle.pause(seconds)
-    assert throttle.take_turn() == left
+    assert throttle.slot() == play.now + left
 
 
-def test_a_stopped_throttle_ends_all_sleeps_and_gives_no_turns() -> None:
+def test_a_stopped_throttle_ends_all_sleeps_and_gives_no_slots() -> None:
     throttle = Throttle()
     throttle.sleep(0.0)
     throttle.stop()
-    assert throttle.take_turn() > 0
+    assert throttle.slot() == math.inf
     with pytest.raises(CancelledError):
         throttle.sleep(3600.0)
 
@@ -107,11 +108,11 @@ def test_on_retry_is_called_for_a_rate_limit(play: Player) -> None:
     assert calls == [(1, 5.0), (2, 5.0)]
 
 
-# With max_per_second, the requests are evenly spaced.
+# With max_per_second, each request has a slot.
 
 
 @pytest.mark.parametrize(
-    ("max_per_second", "asked_at", "sent_at"),
+    ("max_per_second", "asked_at", "slots"),
     [
         pytest.param(None, [0.0, 0.0, 5.0], [0.0, 0.0, 5.0], id="no limit"),
         pytest.param(4.0, [0.0] * 4, [0.0, 0.25, 0.5, 0.75], id="all at once"),
@@ -121,50 +122,48 @@ def test_on_retry_is_called_for_a_rate_limit(play: Player) -> None:
         pytest.param(0.001, [0.0] * 3, [0.0, 1000.0, 2000.0], id="slow"),
     ],
 )
-def test_turns_are_evenly_spaced(
-    play: Player, max_per_second: float | None, asked_at: list[float], sent_at: list[float]
+def test_slots_are_evenly_spaced(
+    play: Player, max_per_second: float | None, asked_at: list[float], slots: list[float]
 ) -> None:
-    throttle, taken = Throttle(max_per_second), list[float]()
-    for asked in asked_at:
-        play.now = max(asked, play.now)
-        while (left := throttle.take_turn()) > 0:
-            play.now += left
-        taken.append(play.now)
-    assert taken == sent_at
+    throttle, taken = Throttle(max_per_second), []
+    for play.now in asked_at:
+        taken.append(throttle.slot())
+    assert taken == slots
 
 
-@pytest.mark.parametrize("woke_at", [0.25, 0.5, 5.0])
-def test_tokens_that_wake_late_make_no_burst(play: Player, woke_at: float) -> None:
+@pytest.mark.parametrize(("woke_at", "sent"), [(0.5, 2), (0.75, 2), (0.8, 1), (5.0, 1)])
+def test_tokens_that_wake_too_late_for_their_slots_make_no_burst(play: Player, woke_at: float, sent: int) -> None:
     throttle = Throttle(4.0)
-    throttle.take_turn()
+    throttle.slot()
     flows = [checked(throttle) for _ in range(3)]
-    assert [next(flow) for flow in flows] == [0.25] * 3
+    assert [next(flow) for flow in flows] == [0.25, 0.5, 0.75]
     play.now = woke_at
-    assert isinstance(next(flows[0]), Attempt)
-    assert [next(flow) for flow in flows[1:]] == [0.25] * 2
+    assert [isinstance(next(flow), Attempt) for flow in flows].count(True) == sent
 
 
-def test_a_retry_takes_a_turn_too(play: Player) -> None:
+def test_a_retry_takes_a_slot_too(play: Player) -> None:
     play(checked(Throttle(0.25)), failed(502), failed(502), SUCCESS)
     assert play.sleeps == [1.0, 3.0, 2.0, 2.0]
     assert play.began == [0.0, 4.0, 8.0]
 
 
-def test_the_time_until_a_turn_is_not_the_tokens_time(play: Player) -> None:
+def test_the_time_until_a_slot_is_not_the_tokens_time(play: Player) -> None:
     throttle = Throttle(0.01)
-    throttle.take_turn()
+    throttle.slot()
     assert play(checked(throttle, max_elapsed=30.0), HANGS).attempts == 3
     assert (play.sleeps, play.deadlines) == ([100.0, 1.0, 89.0, 2.0, 88.0], [110.0, 210.0, 307.0])
 
 
-def test_the_requests_after_a_pause_are_evenly_spaced(play: Player) -> None:
+def test_each_token_takes_another_slot_after_a_pause(play: Player) -> None:
     throttle = Throttle(0.5)
     flows = [checked(throttle) for _ in range(3)]
     throttle.pause(9.0)
-    assert [next(flow) for flow in flows] == [9.0] * 3
+    assert [next(flow) for flow in flows] == [9.0, 11.0, 13.0]
+    throttle.pause(20.0)
     play.now = 9.0
+    assert [next(flow) for flow in flows] == [11.0, 13.0, 15.0]
+    play.now = 20.0
     assert isinstance(next(flows[0]), Attempt)
-    assert [next(flow) for flow in flows[1:]] == [2.0] * 2
 
 
 # While the retry quota is spent, a failure pauses the batch.

@@ -97,16 +97,18 @@ def attempts(
         failure: The failure of the previous poll, which is reported instead of a timeout that ``until`` causes.
         throttle: What the tokens of a batch share. A rate limit, and a failure while the retry quota is spent, pause
             all of them. A pause costs a token no attempt and no time, but each token gives up after eight pauses of
-            its own for each retry of the policy. The time until a token's turn is not the call's either.
+            its own for each retry of the policy. The time until a token's slot is not the call's either.
     """
     retry = policy.retry
     deadline = min(time.monotonic() + retry.max_elapsed, until)
     number = pauses = 0
     refund = retry.quota_per_success
     while True:
-        while throttle and (left := throttle.take_turn()) > 0:
+        slot = throttle.slot() if throttle else 0.0
+        while throttle and (left := slot - time.monotonic()) > 0:
             deadline += left
             yield left
+            slot = throttle.slot(slot)
         began = time.monotonic()
         result: Result = yield Attempt(policy.timeout, deadline)
         is_sent = result.request_id is not None

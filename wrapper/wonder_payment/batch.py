@@ -23,6 +23,9 @@ from .models import PaymentToken, TokenReference
 _TokenT = TypeVar("_TokenT")
 Result: TypeAlias = PaymentToken | WonderError
 
+# Seconds by which a request of a batch may miss its slot.
+_MAX_LATE = 0.1
+
 
 @attrs.frozen(kw_only=True)
 class CheckResult:
@@ -64,22 +67,28 @@ class Throttle:
     def __init__(self, max_per_second: float | None = None) -> None:
         self.stopped = threading.Event()
         self._spacing = 1 / max_per_second if max_per_second else 0.0
-        self._next_at = 0.0
+        self._free_at = self._resume_at = 0.0
         self._lock = threading.Lock()
 
-    def take_turn(self) -> float:
-        """Take the turn to send a request and return 0 or less; or return the seconds until the next turn."""
+    def slot(self, taken: float = -math.inf) -> float:
+        """Return when a token may send a request (time.monotonic()), and keep this slot free of other requests.
+
+        Args:
+            taken: The token's last slot. Another one replaces it if the batch has paused since, or if it has passed:
+                sent now, the requests of several tokens would be a burst.
+        """
         with self._lock:
             now = time.monotonic()
-            left = self._next_at - now
-            if left <= 0:
-                self._next_at = now + self._spacing
-            return left
+            if taken < self._resume_at or now > taken + max(self._spacing, _MAX_LATE):
+                taken = max(self._free_at, now)
+                self._free_at = taken + self._spacing
+            return taken
 
     def pause(self, seconds: float) -> None:
         """Let no token send a request for ``seconds``."""
         with self._lock:
-            self._next_at = max(self._next_at, time.monotonic() + seconds)
+            self._resume_at = max(self._resume_at, time.monotonic() + seconds)
+            self._free_at = max(self._free_at, self._resume_at)
 
     def sleep(self, seconds: float) -> None:
         """Sleep in a thread of the batch.
