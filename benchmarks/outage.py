@@ -189,8 +189,8 @@ def page(calls: str, recovery: str, batches: str) -> str:
         f"A batch of {BATCH:,} tokens, {CONCURRENCY} at a time, meets an outage of "
         f"{(OUTAGE[1] - OUTAGE[0]) / 60:g} minutes:\n\n"
         f"{batches}\n"
-        "Without the quota, a failed token has had four attempts within seconds. With it, each failure pauses the batch "
-        "during the outage, and a token fails after eight such pauses for each retry of its policy.\n"
+        "Without the quota, a failed token has had four attempts within seconds. With it, each failure pauses the "
+        "batch during the outage, and a token fails after eight such pauses for each retry of its policy.\n"
     )
 
 

@@ -15,6 +15,7 @@ import attrs
 from ._redact import redact
 from ._report import report_attempt, report_retry, warn_of_unknown_state
 from .batch import Result, Throttle
+from .config import check_wait
 from .errors import APIError, RateLimitError, RequestTimeoutError, StillPendingError, WonderError
 from .events import AttemptEvent
 from .models import PaymentToken
@@ -159,6 +160,7 @@ def wait(policy: Policy, *, timeout: float, poll: PollPolicy, on_poll: OnPoll | 
 
     A poll that fails with a transient error does not end the wait.
     """
+    check_wait(timeout, poll, on_poll)
     began = time.monotonic()
     token: PaymentToken | None = None
     error: WonderError | None = None

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from concurrent.futures import CancelledError, Future
 from contextvars import copy_context
 from functools import partial
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar
 
 import attrs
 
@@ -114,7 +114,7 @@ def in_threads(
     threads are daemons, so that a batch that is never read to its end does not keep the interpreter from exiting.
     """
     # gevent replaces the class in its module, perhaps after this module was imported.
-    jobs: queue.SimpleQueue[Callable[[], CheckResult] | None] = queue.SimpleQueue()
+    jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
     completed: queue.SimpleQueue[Future[CheckResult]] = queue.SimpleQueue()
     workers: list[threading.Thread] = []
     running = 0
@@ -129,7 +129,7 @@ def in_threads(
     try:
         for token in tokens:
             # In the caller's context, so that the requests belong to the caller's trace.
-            jobs.put(cast("Callable[[], CheckResult]", partial(copy_context().run, check, token)))
+            jobs.put(partial(copy_context().run, check, token))
             del token  # from this frame, which a crash reporter may show
             running += 1
             if running > len(workers):
@@ -176,29 +176,25 @@ async def in_tasks(
     running: set[asyncio.Task[Any]] = set()
     free = asyncio.Semaphore(concurrency)
 
-    def start(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    def start(coroutine: Coroutine[Any, Any, CheckResult | None]) -> None:
         task = asyncio.create_task(coroutine)
         running.add(task)
         task.add_done_callback(completed.put_nowait)
-        return task
 
-    @clears_locals
     async def feed() -> None:
         await free.acquire()
         async for token in source:
             start(check(token))
             await free.acquire()
 
-    feeder = start(feed())
+    start(feed())
     try:
         while running:
             task = await completed.get()
-            running.discard(task)
-            if task is feeder:
-                task.result()
-            else:
+            running.remove(task)
+            if result := _completed(task):
                 free.release()
-                yield _completed(task)
+                yield result
             if running_loop() is not loop:
                 raise ConfigurationError("This batch began in another event loop. Read all its results in one loop.")
     finally:
@@ -210,18 +206,16 @@ async def in_tasks(
             await source.aclose()
 
 
-def _completed(check: Future[CheckResult] | asyncio.Task[Any]) -> CheckResult:
-    result: CheckResult = check.result()
-    if result.error:
-        clear_locals(result.error)  # not within the check, whose own frames still run
+@clears_locals
+def _completed(check: Future[CheckResult] | asyncio.Task[Any]) -> Any:
+    """Return the result of a check, or raise its error; both without the locals of their frames, which have ended."""
+    result = check.result()
+    if result and result.error:
+        clear_locals(result.error)
     return result
 
 
 async def as_async(tokens: Iterator[_TokenT]) -> AsyncGenerator[_TokenT]:
-    """Yield the tokens of an iterator, and close it if it is a generator."""
-    try:
-        for token in tokens:
-            yield token
-    finally:
-        if isinstance(tokens, Generator):
-            tokens.close()
+    """Yield the tokens of an iterator."""
+    for token in tokens:
+        yield token
