@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from playing import HANGS, SUCCESS, Player, failed, policy
 from wonder_payment import NetworkError, RequestTimeoutError, ServerError, WonderError
-from wonder_payment._flow import Attempt, Outcome, Steps, attempts
-from wonder_payment.batch import Throttle
+from wonder_payment._flow import Attempt, Steps, attempts
+from wonder_payment.batch import Result, Throttle
 
 
-def checked(throttle: Throttle, **settings: Any) -> Steps[Outcome]:
+def checked(throttle: Throttle, **settings: Any) -> Steps[tuple[Result, int]]:
     return attempts(policy(**{"backoff_initial": 1.0} | settings), throttle=throttle)
 
 
@@ -56,14 +56,14 @@ def test_a_rate_limit_costs_a_token_no_attempts_and_no_time(play: Player) -> Non
     failures = [
         (9.0, failed(status, Retry_After="15" if status == 429 else "")) for status in (429, 502, 429, 429, 502)
     ]
-    outcome = play(checked(Throttle(), max_attempts=3, max_elapsed=40.0), *failures, SUCCESS)
-    assert (outcome.result, outcome.attempts, play.sleeps) == (SUCCESS, 6, [15.0, 2.0, 15.0, 15.0, 8.0])
+    result, number = play(checked(Throttle(), max_attempts=3, max_elapsed=40.0), *failures, SUCCESS)
+    assert (result, number, play.sleeps) == (SUCCESS, 6, [15.0, 2.0, 15.0, 15.0, 8.0])
 
 
 def test_other_failures_between_rate_limits_count(play: Player) -> None:
-    outcome = play(checked(Throttle(), max_attempts=2), *map(failed, (429, 502, 429, 502)))
-    assert isinstance(outcome.result, ServerError)
-    assert (outcome.attempts, outcome.result.attempts) == (4, 4)
+    result, number = play(checked(Throttle(), max_attempts=2), *map(failed, (429, 502, 429, 502)))
+    assert isinstance(result, ServerError)
+    assert (number, result.attempts) == (4, 4)
 
 
 def test_a_pause_costs_the_other_tokens_none_of_their_time(play: Player) -> None:
@@ -87,14 +87,14 @@ def test_a_pause_costs_the_other_tokens_none_of_their_time(play: Player) -> None
 def test_a_rate_limit_without_end_ends_in_its_error(play: Player, max_attempts: int, made: int, spent: int) -> None:
     shared, error = policy(max_attempts=max_attempts), failed(429, Retry_After="5")
     shared.quota.spent = spent
-    outcome = play(attempts(shared, throttle=Throttle()), error)
-    assert (outcome.result, outcome.attempts) == (error, made)
+    result, number = play(attempts(shared, throttle=Throttle()), error)
+    assert (result, number) == (error, made)
 
 
 def test_a_timeout_after_a_rate_limit_is_not_another_rate_limit(play: Player) -> None:
     throttle, error = Throttle(), failed(429, Retry_After="1")
-    outcome = play(checked(throttle, timeout=10.0, max_elapsed=5.0), error, HANGS)
-    assert (outcome.result, outcome.attempts, play.sleeps) == (error, 2, [1.0])
+    result, number = play(checked(throttle, timeout=10.0, max_elapsed=5.0), error, HANGS)
+    assert (result, number, play.sleeps) == (error, 2, [1.0])
     assert isinstance(next(checked(throttle)), Attempt)
 
 
@@ -150,7 +150,7 @@ def test_a_retry_takes_a_slot_too(play: Player) -> None:
 def test_the_time_until_a_slot_is_not_the_tokens_time(play: Player) -> None:
     throttle = Throttle(0.01)
     throttle.slot()
-    assert play(checked(throttle, max_elapsed=30.0), HANGS).attempts == 3
+    assert play(checked(throttle, max_elapsed=30.0), HANGS)[1] == 3
     assert (play.sleeps, play.deadlines) == ([100.0, 1.0, 89.0, 2.0, 88.0], [110.0, 210.0, 307.0])
 
 
@@ -169,7 +169,7 @@ def test_each_token_takes_another_slot_after_a_pause(play: Player) -> None:
 # While the retry quota is spent, a failure pauses the batch.
 
 
-def in_outage(throttle: Throttle, **settings: Any) -> Steps[Outcome]:
+def in_outage(throttle: Throttle, **settings: Any) -> Steps[tuple[Result, int]]:
     shared = policy(**settings)
     shared.quota.spent = 500
     return attempts(shared, throttle=throttle)
@@ -188,15 +188,15 @@ def test_a_failure_in_an_outage_pauses_the_whole_batch(play: Player, cause: Any)
 
 def test_an_outage_costs_a_token_no_attempts_and_no_time(play: Player) -> None:
     failures = [(5.0, failed(503)) for _ in range(20)]
-    outcome = play(in_outage(Throttle(), max_attempts=4, max_elapsed=30.0), *failures, SUCCESS)
-    assert (outcome.result, outcome.attempts, play.sleeps) == (SUCCESS, 21, [8.0] * 20)
+    result, number = play(in_outage(Throttle(), max_attempts=4, max_elapsed=30.0), *failures, SUCCESS)
+    assert (result, number, play.sleeps) == (SUCCESS, 21, [8.0] * 20)
 
 
 @pytest.mark.parametrize(("max_attempts", "made"), [(4, 3 * 8 + 1), (2, 8 + 1), (1, 1)])
 def test_an_outage_without_end_ends_in_its_error(play: Player, max_attempts: int, made: int) -> None:
-    outcome = play(in_outage(Throttle(), max_attempts=max_attempts), failed(503))
-    assert isinstance(outcome.result, ServerError)
-    assert (outcome.attempts, outcome.result.attempts, play.now) == (made, made, 8.0 * (made - 1))
+    result, number = play(in_outage(Throttle(), max_attempts=max_attempts), failed(503))
+    assert isinstance(result, ServerError)
+    assert (number, result.attempts, play.now) == (made, made, 8.0 * (made - 1))
 
 
 def test_on_retry_gets_the_pause_of_an_outage(play: Player) -> None:
@@ -210,5 +210,5 @@ def test_a_rate_limit_takes_nothing_from_the_quota(play: Player) -> None:
     play(attempts(shared, throttle=Throttle()), failed(429), SUCCESS)
     assert shared.quota.spent == 0
     shared.quota.spent = 500
-    outcome = play(attempts(shared, throttle=Throttle()), failed(429), SUCCESS)
-    assert (outcome.attempts, shared.quota.spent) == (2, 499)
+    _result, number = play(attempts(shared, throttle=Throttle()), failed(429), SUCCESS)
+    assert (number, shared.quota.spent) == (2, 499)

@@ -70,27 +70,16 @@ class Policy:
     quota: RetryQuota = attrs.field(factory=RetryQuota)
 
 
-@attrs.frozen
-class Outcome:
-    """The result of the attempts of one call.
-
-    Attributes:
-        result: The token, or the error of the last attempt.
-        attempts: How many attempts were made.
-    """
-
-    result: Result
-    attempts: int
-
-
 # What is sent into a flow is a PaymentToken or a WonderError for an Attempt, and None for a delay.
 Steps: TypeAlias = Generator[Attempt | float, Any, _T]
 
 
 def attempts(
     policy: Policy, *, until: float = math.inf, failure: WonderError | None = None, throttle: Throttle | None = None
-) -> Steps[Outcome]:
+) -> Steps[tuple[Result, int]]:
     """Make attempts until one succeeds, one fails for good, or the budget or the retry quota is spent.
+
+    Return the token or the error of the last attempt, and how many attempts were made.
 
     Args:
         policy: The client's retry policy, timeout and callback.
@@ -119,7 +108,7 @@ def attempts(
         if isinstance(result, PaymentToken):
             policy.quota.give_back(refund)
             warn_of_unknown_state(result, policy.unknown_state)
-            return Outcome(result, number)
+            return result, number
         # A timeout caused by the call's own deadline says less than the failure before it.
         is_cut_short = is_sent and isinstance(result, RequestTimeoutError) and began + policy.timeout > deadline
         failure = failure if failure and is_cut_short and not isinstance(failure, RequestTimeoutError) else result
@@ -131,7 +120,7 @@ def attempts(
         is_over = number - pauses >= retry.max_attempts or time.monotonic() + delay >= deadline
         is_last = pauses >= _PAUSES_PER_RETRY * (retry.max_attempts - 1) or (is_over and not is_limited)
         if is_last or not failure.is_transient:
-            return Outcome(failure, number)
+            return failure, number
         taken = 0 if is_limited else policy.quota.take(retry, failure)
         if throttle and not taken:
             pauses += 1
@@ -140,7 +129,7 @@ def attempts(
             deadline = time.monotonic() + retry.max_elapsed
         elif not taken:
             failure.args = (f"{failure.args[0]} {_QUOTA_IS_SPENT}",)
-            return Outcome(failure, number)
+            return failure, number
         report_retry(failure, number, seconds, delay, policy.on_retry)
         if taken:
             refund = taken
@@ -149,10 +138,10 @@ def attempts(
 
 def check(policy: Policy) -> Steps[PaymentToken]:
     """Make one call: return the token, or raise the error of the last attempt."""
-    outcome = yield from attempts(policy)
-    if isinstance(outcome.result, WonderError):
-        raise outcome.result
-    return outcome.result
+    result, _number = yield from attempts(policy)
+    if isinstance(result, WonderError):
+        raise result
+    return result
 
 
 def wait(policy: Policy, *, timeout: float, poll: PollPolicy, on_poll: OnPoll | None) -> Steps[PaymentToken]:
@@ -166,14 +155,14 @@ def wait(policy: Policy, *, timeout: float, poll: PollPolicy, on_poll: OnPoll | 
     error: WonderError | None = None
     made = polls = 0
     while True:
-        outcome = yield from attempts(policy, until=began + timeout, failure=error)
+        result, number = yield from attempts(policy, until=began + timeout, failure=error)
         polls += 1
-        made += outcome.attempts
-        error = outcome.result if isinstance(outcome.result, WonderError) else None
+        made += number
+        error = result if isinstance(result, WonderError) else None
         if error and not error.is_transient:
             raise error
-        if isinstance(outcome.result, PaymentToken):
-            token = outcome.result
+        if isinstance(result, PaymentToken):
+            token = result
             if on_poll is not None:
                 on_poll(token)
             if not token.is_pending:
@@ -189,7 +178,7 @@ def wait(policy: Policy, *, timeout: float, poll: PollPolicy, on_poll: OnPoll | 
     made_polls = "1 poll" if polls == 1 else f"{polls} polls"
     state = f"the last state was {redact(token.state)}" if token else "no poll succeeded"
     text = f"Timed out after {elapsed:.1f} s and {made_polls} while 3-D Secure was pending; {state}. Wait again later."
-    request_id = outcome.result.request_id
+    request_id = result.request_id
     raise StillPendingError(
         text, token=token, last_error=error, elapsed=elapsed, polls=polls, attempts=made, request_id=request_id
     ) from error

@@ -151,8 +151,8 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
                 attempt = self._attempts(reference_to(token))
             except InvalidTokenError as error:
                 return check_result(token, error)
-            outcome = drive(attempts(self._policy, throttle=throttle), attempt, throttle.sleep)
-            return check_result(token, outcome.result)
+            result, _number = drive(attempts(self._policy, throttle=throttle), attempt, throttle.sleep)
+            return check_result(token, result)
 
         return in_threads(iter(tokens), check_one, min(concurrency, self._max_connections), throttle)
 
@@ -241,8 +241,8 @@ class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport | Literal["fast"]]):
                 attempt = self._attempts(reference_to(token))
             except InvalidTokenError as error:
                 return check_result(token, error)
-            outcome = await drive_async(attempts(self._policy, throttle=throttle), attempt)
-            return check_result(token, outcome.result)
+            result, _number = await drive_async(attempts(self._policy, throttle=throttle), attempt)
+            return check_result(token, result)
 
         # An iterator shows none of its tokens in a crash report.
         source = aiter(tokens) if isinstance(tokens, AsyncIterable) else as_async(iter(tokens))
