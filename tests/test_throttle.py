@@ -178,31 +178,33 @@ def in_outage(throttle: Throttle, **settings: Any) -> Steps[tuple[Result, int]]:
 @pytest.mark.parametrize("cause", [503, NetworkError, RequestTimeoutError])
 def test_a_failure_in_an_outage_pauses_the_whole_batch(play: Player, cause: Any) -> None:
     throttle = Throttle()
-    flows = [in_outage(throttle) for _ in range(3)]
+    flows = [in_outage(throttle, backoff_initial=2.0) for _ in range(3)]
     assert [next(flow) for flow in flows] == [Attempt(10.0, 30.0)] * 3
-    assert [flow.send(failed(cause)) for flow in flows] == [8.0] * 3
-    assert next(in_outage(throttle)) == 8.0
-    play.now = 8.0
-    assert [next(flow) for flow in flows] == [Attempt(10.0, 38.0)] * 3
+    assert [flow.send(failed(cause)) for flow in flows] == [2.0] * 3
+    assert next(in_outage(throttle)) == 2.0
+    play.now = 2.0
+    assert [next(flow) for flow in flows] == [Attempt(10.0, 32.0)] * 3
+    assert flows[0].send(failed(cause)) == 4.0
 
 
 def test_an_outage_costs_a_token_no_attempts_and_no_time(play: Player) -> None:
     failures = [(5.0, failed(503)) for _ in range(20)]
     result, number = play(in_outage(Throttle(), max_attempts=4, max_elapsed=30.0), *failures, SUCCESS)
-    assert (result, number, play.sleeps) == (SUCCESS, 21, [8.0] * 20)
+    assert (result, number, play.sleeps) == (SUCCESS, 21, [1.0, 1.0, 2.0, 4.0] + [8.0] * 16)
 
 
 @pytest.mark.parametrize(("max_attempts", "made"), [(4, 3 * 8 + 1), (2, 8 + 1), (1, 1)])
 def test_an_outage_without_end_ends_in_its_error(play: Player, max_attempts: int, made: int) -> None:
-    result, number = play(in_outage(Throttle(), max_attempts=max_attempts), failed(503))
+    result, number = play(in_outage(Throttle(), max_attempts=max_attempts, backoff_initial=8.0), failed(503))
     assert isinstance(result, ServerError)
     assert (number, result.attempts, play.now) == (made, made, 8.0 * (made - 1))
 
 
-def test_on_retry_gets_the_pause_of_an_outage(play: Player) -> None:
+def test_a_pause_in_an_outage_takes_at_least_a_second_and_on_retry_gets_it(play: Player) -> None:
     delays = list[float]()
-    play(in_outage(Throttle(), on_retry=lambda _error, delay: delays.append(delay)), failed(503), SUCCESS)
-    assert delays == [8.0]
+    flow = in_outage(Throttle(), backoff_initial=0.0, on_retry=lambda _error, delay: delays.append(delay))
+    play(flow, failed(503), SUCCESS)
+    assert delays == play.sleeps == [1.0]
 
 
 def test_a_rate_limit_takes_nothing_from_the_quota(play: Player) -> None:

@@ -30,8 +30,8 @@ _FINAL_POLL, _FINAL_POLL_SHARE = 1.0, 0.1
 # How often a token of a batch may pause the batch, for each retry of the policy.
 _PAUSES_PER_RETRY = 8
 
-# Seconds for which a failure pauses a batch while the retry quota is spent.
-_OUTAGE_PAUSE = 8.0
+# Seconds for which a failure pauses a batch while the retry quota is spent, at least.
+_MIN_OUTAGE_PAUSE = 1.0
 
 _QUOTA_IS_SPENT = "No more retries: the retry quota of this client is spent, because too many requests failed."
 
@@ -124,7 +124,7 @@ def attempts(
         taken = 0 if is_limited else policy.quota.take(retry, failure)
         if throttle and not taken:
             pauses += 1
-            delay = delay if is_limited else _OUTAGE_PAUSE
+            delay = delay if is_limited else max(delay, _MIN_OUTAGE_PAUSE)
             throttle.pause(delay)
             deadline = time.monotonic() + retry.max_elapsed
         elif not taken:

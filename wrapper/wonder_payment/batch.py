@@ -58,14 +58,10 @@ def check_result(token: object, result: Result) -> CheckResult:
 
 
 class Throttle:
-    """Decides when the next request of a batch may be sent, for all its tokens. Threads may share it.
-
-    Attributes:
-        stopped: Set when the batch has ended; sleeps then raise instead of returning.
-    """
+    """Decides when the next request of a batch may be sent, for all its tokens. Threads may share it."""
 
     def __init__(self, max_per_second: float | None = None) -> None:
-        self.stopped = threading.Event()
+        self._stopped = threading.Event()
         self._spacing = 1 / max_per_second if max_per_second else 0.0
         self._free_at = self._resume_at = 0.0
         self._lock = threading.Lock()
@@ -96,12 +92,12 @@ class Throttle:
         Raises:
             CancelledError: The batch was stopped.
         """
-        if self.stopped.wait(seconds):
+        if self._stopped.wait(seconds):
             raise CancelledError
 
     def stop(self) -> None:
         """End all sleeps, and so the remaining checks: each of them now has to sleep before its next request."""
-        self.stopped.set()
+        self._stopped.set()
         self.pause(math.inf)
 
 
