@@ -212,6 +212,10 @@ def _completed(check: Future[CheckResult] | asyncio.Task[Any]) -> Any:
 
 
 async def as_async(tokens: Iterator[_TokenT]) -> AsyncGenerator[_TokenT]:
-    """Yield the tokens of an iterator."""
-    for token in tokens:
-        yield token
+    """Yield the tokens of an iterator, and close it if it is a generator."""
+    try:
+        for token in tokens:
+            yield token
+    finally:
+        if isinstance(tokens, Generator):
+            tokens.close()
