@@ -18,7 +18,7 @@ from typing import Any
 
 import attrs
 from wonder_payment import PaymentToken, RetryPolicy, ServerError, WonderError, _flow, batch
-from wonder_payment._flow import Attempt, Outcome, Policy, Steps
+from wonder_payment._flow import Attempt, Policy, Steps
 
 # Whether the gateway is up at a time in seconds; it then returns a token, and otherwise HTTP 503.
 Gateway = Callable[[float], bool]
@@ -46,22 +46,22 @@ class Simulation:
     Attributes:
         now: The time in seconds.
         requests: When each request was sent.
-        outcomes: When each flow ended, and its outcome.
+        results: When each flow ended, and its result.
     """
 
     def __init__(self, gateway: Gateway) -> None:
         self.now = 0.0
         self.requests: list[float] = []
-        self.outcomes: list[tuple[float, Outcome]] = []
+        self.results: list[tuple[float, batch.Result]] = []
         self._gateway = gateway
-        self._events: list[tuple[float, int, Steps[Outcome], Any]] = []
+        self._events: list[tuple[float, int, Steps[tuple[batch.Result, int]], Any]] = []
         self._number = itertools.count()
 
-    def add(self, steps: Steps[Outcome], result: object = None, *, after: float = 0.0) -> None:
+    def add(self, steps: Steps[tuple[batch.Result, int]], result: object = None, *, after: float = 0.0) -> None:
         """Continue a flow after some seconds with the result of its last step."""
         heapq.heappush(self._events, (self.now + after, next(self._number), steps, result))
 
-    def run(self, flows: Iterable[Steps[Outcome]] = ()) -> None:
+    def run(self, flows: Iterable[Steps[tuple[batch.Result, int]]] = ()) -> None:
         """Run until all flows have ended, and start one of ``flows`` whenever one ends."""
         flows = iter(flows)
         with self._clock():
@@ -70,7 +70,7 @@ class Simulation:
                 try:
                     step = steps.send(result)
                 except StopIteration as end:
-                    self.outcomes.append((self.now, end.value))
+                    self.results.append((self.now, end.value[0]))
                     for following in itertools.islice(flows, 1):
                         self.add(following)
                     continue
@@ -80,7 +80,7 @@ class Simulation:
                     error = ServerError("HTTP 503", status_code=503, request_id="sent")
                     self.add(steps, TOKEN if is_up else error, after=ROUND_TRIP)
                 else:
-                    self.add(steps, after=step.seconds)
+                    self.add(steps, after=step)
 
     @contextmanager
     def _clock(self) -> Iterator[None]:
@@ -110,7 +110,7 @@ def simulate_calls(retry: RetryPolicy, gateway: Gateway, *, calls: int = CALLS, 
     for number in range(calls):
         simulation.add(_flow.attempts(policy), after=seconds * number / calls)
     simulation.run()
-    errors = [(when, end.result) for when, end in simulation.outcomes if isinstance(end.result, WonderError)]
+    errors = [(when, result) for when, result in simulation.results if isinstance(result, WonderError)]
     spent_at = min((when for when, error in errors if "retry quota" in str(error)), default=math.inf)
     begun = sum(seconds * number / calls >= spent_at for number in range(calls))
     sent = sum(when >= spent_at for when in simulation.requests)
@@ -152,7 +152,7 @@ def simulate_batch(retry: RetryPolicy, *, tokens: int = BATCH, outage: tuple[flo
     for steps in itertools.islice(flows, CONCURRENCY):
         simulation.add(steps)
     simulation.run(flows)
-    failed = sum(isinstance(end.result, WonderError) for _, end in simulation.outcomes)
+    failed = sum(isinstance(result, WonderError) for _, result in simulation.results)
     requests = sum(outage[0] <= when < outage[1] for when in simulation.requests)
     return Batch(failed, requests / (outage[1] - outage[0]), simulation.now)
 
@@ -189,8 +189,8 @@ def page(calls: str, recovery: str, batches: str) -> str:
         f"A batch of {BATCH:,} tokens, {CONCURRENCY} at a time, meets an outage of "
         f"{(OUTAGE[1] - OUTAGE[0]) / 60:g} minutes:\n\n"
         f"{batches}\n"
-        "Without the quota, a failed token has had four attempts within seconds. With it, the tokens of a batch take "
-        "turns during the outage, and a token fails after `max_elapsed` seconds.\n"
+        "Without the quota, a failed token has had four attempts within seconds. With it, each failure pauses the "
+        "batch during the outage, and a token fails after eight such pauses for each retry of its policy.\n"
     )
 
 
@@ -228,7 +228,7 @@ def main() -> None:
     policies = {
         "RetryPolicy(quota=None)": WITHOUT,
         "RetryPolicy()": DEFAULT,
-        "RetryPolicy(max_elapsed=900.0)": RetryPolicy(max_elapsed=900.0),
+        "RetryPolicy(max_attempts=20)": RetryPolicy(max_attempts=20),
     }
     results = {name: simulate_batch(retry) for name, retry in policies.items()}
     of_batches = table(

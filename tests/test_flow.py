@@ -13,7 +13,7 @@ from unittest.mock import patch
 import pytest
 from playing import HANGS, PENDING, SUCCESS, TOKEN, Player, failed, for_permanent, for_transient, policy
 from wonder_payment import NetworkError, PollPolicy, RateLimitError, RequestTimeoutError, ServerError, WonderError
-from wonder_payment._flow import Attempt, Sleep, Steps, check, drive, drive_async, wait
+from wonder_payment._flow import Attempt, Steps, check, drive, drive_async, wait
 
 
 @for_transient
@@ -226,7 +226,7 @@ def test_an_attempt_that_was_never_sent_does_not_count_and_is_reported(play: Pla
     steps = check(policy(max_elapsed=10.0))
     assert isinstance(next(steps), Attempt)
     for _ in range(failures):
-        assert isinstance(steps.send(failed(503, request_id="sent")), Sleep)
+        assert steps.send(failed(503, request_id="sent")) == 0.5
         assert isinstance(next(steps), Attempt)
     play.now = 10.0
     with pytest.raises(RequestTimeoutError) as caught:
@@ -250,7 +250,7 @@ both_drivers = pytest.mark.parametrize("driver", [drive, run], ids=["drive", "dr
 @both_drivers
 def test_both_drivers_carry_out_the_same_steps(driver: Any) -> None:
     def flow() -> Steps[list[object]]:
-        return [(yield Attempt(1.0, 2.0)), (yield Sleep(2.0)), (yield Attempt(3.0, 4.0))]
+        return [(yield Attempt(1.0, 2.0)), (yield 2.0), (yield Attempt(3.0, 4.0))]
 
     done: list[Any] = []
 
@@ -265,9 +265,9 @@ def test_both_drivers_carry_out_the_same_steps(driver: Any) -> None:
 
 @both_drivers
 @FOREIGN
-@pytest.mark.parametrize("step", [Attempt(1.0, 2.0), Sleep(2.0)], ids=["attempt", "sleep"])
+@pytest.mark.parametrize("step", [Attempt(1.0, 2.0), 2.0], ids=["attempt", "delay"])
 def test_an_error_of_a_step_leaves_both_drivers_as_itself(
-    driver: Any, step: Attempt | Sleep, error: BaseException
+    driver: Any, step: Attempt | float, error: BaseException
 ) -> None:
     def flow() -> Steps[None]:
         yield step

@@ -19,9 +19,9 @@ from wonder_payment.simulator import SimulatedGateway
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
-# wonder_payment._flow keeps a quarter of a second for the final poll, too little for a busy machine. These values keep
-# half of a wait of ten seconds.
-LONG_FINAL_POLL = {"_FINAL_POLL_MIN": 5.0, "_FINAL_POLL_MAX": 5.0, "_FINAL_POLL_SHARE": 0.5}
+# wonder_payment._flow keeps a second for the final poll, too little for a busy machine. These values keep half of a
+# wait of ten seconds.
+LONG_FINAL_POLL = {"_FINAL_POLL": 5.0, "_FINAL_POLL_SHARE": 0.5}
 
 
 def load(name: str) -> ModuleType:

@@ -10,15 +10,15 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from wonder_payment_client.models import CheckPaymentTokenRequest, Language, PaymentTokenReference
 
 from . import config
-from ._flow import OnPoll, Policy, Steps, wait
+from ._flow import Policy
 from ._keys import key_or_signer, loaded_key
 from ._redact import clears_locals
 from ._variables import key_variable, settings_from
 from .errors import WonderError
 from .events import AttemptEvent
-from .models import PaymentToken, TokenReference
+from .models import TokenReference
 from .protocols import Signer
-from .retry import PollPolicy, RetryPolicy, number
+from .retry import RetryPolicy, number
 from .signing import WonderAuth
 
 TransportT = TypeVar("TransportT")
@@ -117,15 +117,8 @@ class BaseClient(Generic[TransportT]):
         return f"{type(self).__name__}(app_id={self._app_id!r}, base_url={self._origin!r})"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(
-            f"{type(self).__name__} cannot be pickled or copied: it holds a private key and connections. Make one in "
-            "each process, for example with from_env()."
-        )
-
-    def _wait(self, timeout: float, poll: PollPolicy, on_poll: OnPoll | None) -> Steps[PaymentToken]:
-        """Check the arguments of a wait and return its steps."""
-        config.check_wait(timeout, poll, on_poll)
-        return wait(self._policy, timeout=timeout, poll=poll, on_poll=on_poll)
+        problem = "cannot be pickled or copied: it holds a private key. Make one in each process, such as by from_env()"
+        raise TypeError(f"{type(self).__name__} {problem}.")
 
     def _request(self, reference: TokenReference) -> tuple[str, dict[str, Any]]:
         """Check the arguments of a call; return the token and what the generated function takes.

@@ -1,7 +1,7 @@
 """What a call and a wait do, step by step: every decision in reading order, and no I/O.
 
-A flow is a generator of steps. It yields an `Attempt` and gets back a token or an error; it yields a `Sleep` and gets
-back nothing. `drive` and `drive_async` carry the steps out, so both clients share every decision.
+A flow is a generator of steps. It yields an `Attempt` and gets back a token or an error; it yields the seconds of a
+delay and gets back nothing. `drive` and `drive_async` carry the steps out, so both clients share every decision.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ import attrs
 from ._redact import redact
 from ._report import report_attempt, report_retry, warn_of_unknown_state
 from .batch import Result, Throttle
+from .config import check_wait
 from .errors import APIError, RateLimitError, RequestTimeoutError, StillPendingError, WonderError
 from .events import AttemptEvent
 from .models import PaymentToken
@@ -23,18 +24,14 @@ from .retry import PollPolicy, RetryPolicy, RetryQuota
 _T = TypeVar("_T")
 OnPoll: TypeAlias = Callable[[PaymentToken], object]
 
-# The part of a wait's budget that is kept for the final poll: twice the time of the last attempt, between these bounds
-# in seconds (with less, a moment's delay would fail the poll), and at most this share of the budget.
-_FINAL_POLL_MIN, _FINAL_POLL_MAX, _FINAL_POLL_SHARE = 0.25, 1.0, 0.1
+# The part of a wait's budget that is kept for the final poll: seconds, and at most this share of the budget.
+_FINAL_POLL, _FINAL_POLL_SHARE = 1.0, 0.1
 
-# How many rate limits a token of a batch may get for each attempt of the policy, even if other tokens succeed.
-_MAX_RATE_LIMITS = 8
+# How often a token of a batch may pause the batch, for each retry of the policy.
+_PAUSES_PER_RETRY = 8
 
-# Seconds by which a timer may end an attempt before its deadline.
-_EARLY = 0.01
-
-# Seconds by which a request of a batch may miss its slot.
-_MAX_LATE = 0.1
+# Seconds for which a failure pauses a batch while the retry quota is spent, at least.
+_MIN_OUTAGE_PAUSE = 1.0
 
 _QUOTA_IS_SPENT = "No more retries: the retry quota of this client is spent, because too many requests failed."
 
@@ -50,13 +47,6 @@ class Attempt:
 
     timeout: float
     until: float
-
-
-@attrs.frozen
-class Sleep:
-    """Step: let ``seconds`` pass."""
-
-    seconds: float
 
 
 @attrs.frozen
@@ -80,110 +70,78 @@ class Policy:
     quota: RetryQuota = attrs.field(factory=RetryQuota)
 
 
-@attrs.frozen
-class Outcome:
-    """The result of the attempts of one call.
-
-    Attributes:
-        result: The token, or the error of the last attempt.
-        attempts: How many attempts were made.
-        seconds: How long the last attempt took.
-    """
-
-    result: Result
-    attempts: int
-    seconds: float
-
-
-# What is sent into a flow is a PaymentToken or a WonderError for an Attempt, and None for a Sleep.
-Steps: TypeAlias = Generator[Attempt | Sleep, Any, _T]
+# What is sent into a flow is a PaymentToken or a WonderError for an Attempt, and None for a delay.
+Steps: TypeAlias = Generator[Attempt | float, Any, _T]
 
 
 def attempts(
     policy: Policy, *, until: float = math.inf, failure: WonderError | None = None, throttle: Throttle | None = None
-) -> Steps[Outcome]:
+) -> Steps[tuple[Result, int]]:
     """Make attempts until one succeeds, one fails for good, or the budget or the retry quota is spent.
+
+    Return the token or the error of the last attempt, and how many attempts were made.
 
     Args:
         policy: The client's retry policy, timeout and callback.
         until: When the call must end at the latest (time.monotonic()).
         failure: The failure of the previous poll, which is reported instead of a timeout that ``until`` causes.
-        throttle: The rate limit that the tokens of a batch share. A rate limit then does not count against a token's
-            attempts or its time. The call gives up when the batch has paused ``max_attempts`` times without any other
-            response in between, or after eight times as many rate limits of its own. While the retry quota is spent,
-            the tokens take turns. In an outage, requests sent in turn do not count as attempts, and the call gives up
-            after ``max_elapsed`` seconds. The time until a slot of the batch's ``max_per_second`` is not the call's.
+        throttle: What the tokens of a batch share. A rate limit, and a failure while the retry quota is spent, pause
+            all of them. A pause costs a token no attempt and no time, but each token gives up after eight pauses of
+            its own for each retry of the policy. The time until a token's slot is not the call's either.
     """
     retry = policy.retry
     deadline = min(time.monotonic() + retry.max_elapsed, until)
-    patience = deadline
-    number = limited = turns = 0
+    number = pauses = 0
     refund = retry.quota_per_success
     while True:
-        if throttle:
-            deadline, patience = yield from _turn(throttle, deadline, patience)
+        slot = throttle.slot() if throttle else 0.0
+        while throttle and (left := slot - time.monotonic()) > 0:
+            deadline += left
+            yield left
+            slot = throttle.slot(slot)
         began = time.monotonic()
         result: Result = yield Attempt(policy.timeout, deadline)
         is_sent = result.request_id is not None
         number += is_sent
         seconds = time.monotonic() - began
         report_attempt(result, number if is_sent else 0, seconds, policy.on_attempt)
-        is_limited = throttle is not None and _is_rate_limit(result)
-        if throttle and is_sent and not is_limited:
-            throttle.resume(is_up=isinstance(result, PaymentToken) or not result.is_transient)
         if isinstance(result, PaymentToken):
             policy.quota.give_back(refund)
             warn_of_unknown_state(result, policy.unknown_state)
-            return Outcome(result, number, seconds)
+            return result, number
         # A timeout caused by the call's own deadline says less than the failure before it.
-        is_cut_short = is_sent and isinstance(result, RequestTimeoutError) and time.monotonic() > deadline - _EARLY
+        is_cut_short = is_sent and isinstance(result, RequestTimeoutError) and began + policy.timeout > deadline
         failure = failure if failure and is_cut_short and not isinstance(failure, RequestTimeoutError) else result
         failure.attempts = number
         delay = retry.delay(failure, number)
-        is_over = number - limited - turns >= retry.max_attempts or time.monotonic() + delay >= deadline
+        is_limited = throttle is not None and _is_rate_limit(result)
         if throttle and is_limited:
-            limited += 1
-            throttle.hold(delay, sent_at=began)
-            deadline = patience = time.monotonic() + retry.max_elapsed
-            is_over = throttle.pauses >= retry.max_attempts or limited >= _MAX_RATE_LIMITS * retry.max_attempts
-        if is_over or not failure.is_transient:
-            return Outcome(failure, number, seconds)
+            throttle.pause(delay)
+        is_over = number - pauses >= retry.max_attempts or time.monotonic() + delay >= deadline
+        is_last = pauses >= _PAUSES_PER_RETRY * (retry.max_attempts - 1) or (is_over and not is_limited)
+        if is_last or not failure.is_transient:
+            return failure, number
         taken = 0 if is_limited else policy.quota.take(retry, failure)
-        refund = taken or refund
-        if not taken and not is_limited:
-            if throttle is None or time.monotonic() >= patience:
-                failure.args = (f"{failure.args[0]} {_QUOTA_IS_SPENT}",)
-                return Outcome(failure, number, seconds)
-            turns += throttle.slow_down(delay, sent_at=began)
+        if throttle and not taken:
+            pauses += 1
+            delay = delay if is_limited else max(delay, _MIN_OUTAGE_PAUSE)
+            throttle.pause(delay)
+            deadline = time.monotonic() + retry.max_elapsed
+        elif not taken:
+            failure.args = (f"{failure.args[0]} {_QUOTA_IS_SPENT}",)
+            return failure, number
         report_retry(failure, number, seconds, delay, policy.on_retry)
         if taken:
-            yield Sleep(delay)
-
-
-def _turn(throttle: Throttle, deadline: float, patience: float) -> Steps[tuple[float, float]]:
-    """Sleep until a token of a batch may send a request, and return its deadline and patience, which move along."""
-    while True:
-        if slot := throttle.take_slot():
-            began = time.monotonic()
-            yield Sleep(slot)
-            slept = time.monotonic() - began
-            deadline += slept
-            patience += slept
-            if slept > slot + max(throttle.spacing, _MAX_LATE):
-                continue  # other tokens' slots have passed, too: sent now, their requests would be a burst
-        left = throttle.take_turn(patience)
-        if left <= 0 and not throttle.stopped.is_set():
-            return deadline, patience
-        deadline += left
-        yield Sleep(left)  # the other tokens wake at the same time, so each takes a slot again
+            refund = taken
+            yield delay
 
 
 def check(policy: Policy) -> Steps[PaymentToken]:
     """Make one call: return the token, or raise the error of the last attempt."""
-    outcome = yield from attempts(policy)
-    if isinstance(outcome.result, WonderError):
-        raise outcome.result
-    return outcome.result
+    result, _number = yield from attempts(policy)
+    if isinstance(result, WonderError):
+        raise result
+    return result
 
 
 def wait(policy: Policy, *, timeout: float, poll: PollPolicy, on_poll: OnPoll | None) -> Steps[PaymentToken]:
@@ -191,36 +149,36 @@ def wait(policy: Policy, *, timeout: float, poll: PollPolicy, on_poll: OnPoll | 
 
     A poll that fails with a transient error does not end the wait.
     """
+    check_wait(timeout, poll, on_poll)
     began = time.monotonic()
     token: PaymentToken | None = None
     error: WonderError | None = None
     made = polls = 0
     while True:
-        outcome = yield from attempts(policy, until=began + timeout, failure=error)
+        result, number = yield from attempts(policy, until=began + timeout, failure=error)
         polls += 1
-        made += outcome.attempts
-        error = outcome.result if isinstance(outcome.result, WonderError) else None
+        made += number
+        error = result if isinstance(result, WonderError) else None
         if error and not error.is_transient:
             raise error
-        if isinstance(outcome.result, PaymentToken):
-            token = outcome.result
+        if isinstance(result, PaymentToken):
+            token = result
             if on_poll is not None:
                 on_poll(token)
             if not token.is_pending:
                 return token
         elapsed = time.monotonic() - began
-        reserve = min(max(2 * outcome.seconds, _FINAL_POLL_MIN), timeout * _FINAL_POLL_SHARE, _FINAL_POLL_MAX)
-        left = timeout - elapsed - reserve
+        left = timeout - elapsed - min(_FINAL_POLL, timeout * _FINAL_POLL_SHARE)
         if left <= 0:
             break
         retry_after = (error.retry_after if isinstance(error, APIError) else None) or 0.0
         # The final poll runs just before the deadline, even if Retry-After asks for later: it is one request after a
         # silence, and the caller's last chance of a result.
-        yield Sleep(min(max(poll.delay(elapsed), retry_after), left))
+        yield min(max(poll.delay(elapsed), retry_after), left)
     made_polls = "1 poll" if polls == 1 else f"{polls} polls"
     state = f"the last state was {redact(token.state)}" if token else "no poll succeeded"
     text = f"Timed out after {elapsed:.1f} s and {made_polls} while 3-D Secure was pending; {state}. Wait again later."
-    request_id = outcome.result.request_id
+    request_id = result.request_id
     raise StillPendingError(
         text, token=token, last_error=error, elapsed=elapsed, polls=polls, attempts=made, request_id=request_id
     ) from error
@@ -234,7 +192,7 @@ def drive(steps: Steps[_T], attempt: Callable[[Attempt], object], sleep: Callabl
             step = steps.send(result)
         except StopIteration as end:
             return cast("_T", end.value)
-        result = attempt(step) if isinstance(step, Attempt) else sleep(step.seconds)
+        result = attempt(step) if isinstance(step, Attempt) else sleep(step)
 
 
 async def drive_async(steps: Steps[_T], attempt: Callable[[Attempt], Awaitable[object]]) -> _T:
@@ -245,11 +203,9 @@ async def drive_async(steps: Steps[_T], attempt: Callable[[Attempt], Awaitable[o
             step = steps.send(result)
         except StopIteration as end:
             return cast("_T", end.value)
-        result = await (attempt(step) if isinstance(step, Attempt) else asyncio.sleep(step.seconds))
+        result = await (attempt(step) if isinstance(step, Attempt) else asyncio.sleep(step))
 
 
-def _is_rate_limit(result: Result) -> bool:
+def _is_rate_limit(error: WonderError) -> bool:
     """Return whether the gateway asks for fewer requests: it may say so with any transient status."""
-    if not isinstance(result, APIError) or not result.is_transient:
-        return False
-    return isinstance(result, RateLimitError) or result.retry_after is not None
+    return isinstance(error, RateLimitError) or (error.is_transient and getattr(error, "retry_after", None) is not None)

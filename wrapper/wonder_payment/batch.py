@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, 
 from concurrent.futures import CancelledError, Future
 from contextvars import copy_context
 from functools import partial
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar
 
 import attrs
 
@@ -23,8 +23,8 @@ from .models import PaymentToken, TokenReference
 _TokenT = TypeVar("_TokenT")
 Result: TypeAlias = PaymentToken | WonderError
 
-# Seconds between two requests of a batch while the retry quota is spent, at least.
-_MIN_INTERVAL = 1.0
+# Seconds by which a request of a batch may miss its slot.
+_MAX_LATE = 0.1
 
 
 @attrs.frozen(kw_only=True)
@@ -58,80 +58,33 @@ def check_result(token: object, result: Result) -> CheckResult:
 
 
 class Throttle:
-    """Decides when the next request of a batch may be sent, for all its tokens. Threads may share it.
-
-    After a rate limit, no token sends a request for some time. While the retry quota is spent, the tokens take turns:
-    one of them sends a request at each interval, until one succeeds. With ``max_per_second``, each request also has a
-    slot, and the slots are evenly spaced.
-
-    Attributes:
-        pauses: How many pauses there were in a row, without any other response in between.
-        spacing: The seconds between two slots; 0 without ``max_per_second``.
-        stopped: Set when the batch has ended; sleeps then raise instead of returning.
-    """
+    """Decides when the next request of a batch may be sent, for all its tokens. Threads may share it."""
 
     def __init__(self, max_per_second: float | None = None) -> None:
-        self.spacing = 1 / max_per_second if max_per_second else 0.0
-        self._slot_at = -math.inf
+        self._stopped = threading.Event()
+        self._spacing = 1 / max_per_second if max_per_second else 0.0
+        self._free_at = self._resume_at = 0.0
         self._lock = threading.Lock()
-        self.stopped = threading.Event()
-        self._resume_at = 0.0
-        self.pauses = 0
-        self._interval = 0.0  # 0 if the tokens need not take turns
-        self._turn_at = 0.0
-        self._up_at = -math.inf
 
-    def hold(self, seconds: float, *, sent_at: float) -> None:
-        """Send no request for ``seconds``.
+    def slot(self, taken: float = -math.inf) -> float:
+        """Return when a token may send a request (time.monotonic()), and keep this slot free of other requests.
 
-        A response to a request that was sent before the current pause ended does not count as another pause.
+        Args:
+            taken: The token's last slot. Another one replaces it if the batch has paused since, or if it has passed:
+                sent now, the requests of several tokens would be a burst.
         """
         with self._lock:
-            self.pauses += sent_at >= self._resume_at
+            now = time.monotonic()
+            if taken < self._resume_at or now > taken + max(self._spacing, _MAX_LATE):
+                taken = max(self._free_at, now)
+                self._free_at = taken + self._spacing
+            return taken
+
+    def pause(self, seconds: float) -> None:
+        """Let no token send a request for ``seconds``."""
+        with self._lock:
             self._resume_at = max(self._resume_at, time.monotonic() + seconds)
-
-    def slow_down(self, seconds: float, *, sent_at: float) -> bool:
-        """Let the tokens take turns, one each ``seconds``: a request failed, and the retry quota is spent.
-
-        Return whether it is an outage: no other request succeeded after this one was sent.
-        """
-        with self._lock:
-            self._interval = max(seconds, _MIN_INTERVAL)
-            self._turn_at = max(self._turn_at, time.monotonic() + self._interval)
-            return self._up_at <= sent_at
-
-    def resume(self, *, is_up: bool) -> None:
-        """Reset the count of pauses: the gateway returned something other than a rate limit.
-
-        Args:
-            is_up: Whether it was a success or a permanent error: the gateway is up, and the tokens need not take turns.
-        """
-        with self._lock:
-            self.pauses = 0
-            if is_up:
-                self._interval = self._turn_at = 0.0
-                self._up_at = time.monotonic()
-
-    def take_slot(self) -> float:
-        """Take the next free slot for a request, and return the seconds until it."""
-        with self._lock:
-            now = time.monotonic()
-            slot = max(self._slot_at, now)
-            self._slot_at = slot + self.spacing
-            return slot - now
-
-    def take_turn(self, patience: float = math.inf) -> float:
-        """Take the turn to send a request and return 0 or less; or return the seconds until the next try.
-
-        Args:
-            patience: From when the token sends a request even without a turn (time.monotonic()).
-        """
-        with self._lock:
-            now = time.monotonic()
-            left = max(self._resume_at, min(self._turn_at, patience)) - now
-            if left <= 0 and self._interval:
-                self._turn_at = now + self._interval
-            return left
+            self._free_at = max(self._free_at, self._resume_at)
 
     def sleep(self, seconds: float) -> None:
         """Sleep in a thread of the batch.
@@ -139,12 +92,13 @@ class Throttle:
         Raises:
             CancelledError: The batch was stopped.
         """
-        if self.stopped.wait(seconds):
+        if self._stopped.wait(seconds):
             raise CancelledError
 
     def stop(self) -> None:
-        """End all sleeps, and so the remaining checks."""
-        self.stopped.set()
+        """End all sleeps, and so the remaining checks: each of them now has to sleep before its next request."""
+        self._stopped.set()
+        self.pause(math.inf)
 
 
 def in_threads(
@@ -156,7 +110,7 @@ def in_threads(
     threads are daemons, so that a batch that is never read to its end does not keep the interpreter from exiting.
     """
     # gevent replaces the class in its module, perhaps after this module was imported.
-    jobs: queue.SimpleQueue[Callable[[], CheckResult] | None] = queue.SimpleQueue()
+    jobs: queue.SimpleQueue[Any] = queue.SimpleQueue()
     completed: queue.SimpleQueue[Future[CheckResult]] = queue.SimpleQueue()
     workers: list[threading.Thread] = []
     running = 0
@@ -171,7 +125,7 @@ def in_threads(
     try:
         for token in tokens:
             # In the caller's context, so that the requests belong to the caller's trace.
-            jobs.put(cast("Callable[[], CheckResult]", partial(copy_context().run, check, token)))
+            jobs.put(partial(copy_context().run, check, token))
             del token  # from this frame, which a crash reporter may show
             running += 1
             if running > len(workers):
@@ -218,29 +172,25 @@ async def in_tasks(
     running: set[asyncio.Task[Any]] = set()
     free = asyncio.Semaphore(concurrency)
 
-    def start(coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    def start(coroutine: Coroutine[Any, Any, CheckResult | None]) -> None:
         task = asyncio.create_task(coroutine)
         running.add(task)
         task.add_done_callback(completed.put_nowait)
-        return task
 
-    @clears_locals
     async def feed() -> None:
         await free.acquire()
         async for token in source:
             start(check(token))
             await free.acquire()
 
-    feeder = start(feed())
+    start(feed())
     try:
         while running:
             task = await completed.get()
-            running.discard(task)
-            if task is feeder:
-                task.result()
-            else:
+            running.remove(task)
+            if result := _completed(task):
                 free.release()
-                yield _completed(task)
+                yield result
             if running_loop() is not loop:
                 raise ConfigurationError("This batch began in another event loop. Read all its results in one loop.")
     finally:
@@ -252,10 +202,12 @@ async def in_tasks(
             await source.aclose()
 
 
-def _completed(check: Future[CheckResult] | asyncio.Task[Any]) -> CheckResult:
-    result: CheckResult = check.result()
-    if result.error:
-        clear_locals(result.error)  # not within the check, whose own frames still run
+@clears_locals
+def _completed(check: Future[CheckResult] | asyncio.Task[Any]) -> Any:
+    """Return the result of a check, or raise its error; both without the locals of their frames, which have ended."""
+    result = check.result()
+    if result and result.error:
+        clear_locals(result.error)
     return result
 
 

@@ -10,7 +10,7 @@ from wonder_payment_client import Client
 from wonder_payment_client.api.payment_tokens import check_payment_token
 
 from ._base import BaseClient
-from ._flow import Attempt, attempts, check, drive, drive_async
+from ._flow import Attempt, attempts, check, drive, drive_async, wait
 from ._http.exchange import AsyncExchange, SyncExchange
 from ._http.places import LoopPools, ProcessPools
 from ._redact import clears_locals
@@ -119,8 +119,8 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
             APIError: The gateway rejected the request, and a retry cannot help: 400, 401, 403, 404 and others.
             InvalidResponseError: The response breaks the contract.
         """
-        reference = TokenReference(token, customer_uuid, verify_uuid)
-        return drive(self._wait(timeout, poll, on_poll), self._attempts(reference), time.sleep)
+        steps = wait(self._policy, timeout=timeout, poll=poll, on_poll=on_poll)
+        return drive(steps, self._attempts(TokenReference(token, customer_uuid, verify_uuid)), time.sleep)
 
     @clears_locals
     def check_tokens(
@@ -146,14 +146,13 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
         check_batch(tokens, Iterable, concurrency, max_per_second)
         throttle = Throttle(max_per_second)
 
-        @clears_locals
         def check_one(token: UUIDLike | TokenReference) -> CheckResult:
             try:
                 attempt = self._attempts(reference_to(token))
             except InvalidTokenError as error:
                 return check_result(token, error)
-            outcome = drive(attempts(self._policy, throttle=throttle), attempt, throttle.sleep)
-            return check_result(token, outcome.result)
+            result, _number = drive(attempts(self._policy, throttle=throttle), attempt, throttle.sleep)
+            return check_result(token, result)
 
         return in_threads(iter(tokens), check_one, min(concurrency, self._max_connections), throttle)
 
@@ -218,8 +217,8 @@ class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport | Literal["fast"]]):
         on_poll: Callable[[PaymentToken], object] | None = None,
     ) -> PaymentToken:
         """Poll until 3-D Secure completes; see `WonderClient.wait_for_token`."""
-        reference = TokenReference(token, customer_uuid, verify_uuid)
-        return await drive_async(self._wait(timeout, poll, on_poll), self._attempts(reference))
+        steps = wait(self._policy, timeout=timeout, poll=poll, on_poll=on_poll)
+        return await drive_async(steps, self._attempts(TokenReference(token, customer_uuid, verify_uuid)))
 
     @clears_locals
     def check_tokens(
@@ -237,14 +236,13 @@ class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport | Literal["fast"]]):
         check_batch(tokens, (Iterable, AsyncIterable), concurrency, max_per_second)
         throttle = Throttle(max_per_second)
 
-        @clears_locals
         async def check_one(token: UUIDLike | TokenReference) -> CheckResult:
             try:
                 attempt = self._attempts(reference_to(token))
             except InvalidTokenError as error:
                 return check_result(token, error)
-            outcome = await drive_async(attempts(self._policy, throttle=throttle), attempt)
-            return check_result(token, outcome.result)
+            result, _number = await drive_async(attempts(self._policy, throttle=throttle), attempt)
+            return check_result(token, result)
 
         # An iterator shows none of its tokens in a crash report.
         source = aiter(tokens) if isinstance(tokens, AsyncIterable) else as_async(iter(tokens))
@@ -277,9 +275,7 @@ class AsyncWonderClient(BaseClient[httpx.AsyncBaseTransport | Literal["fast"]]):
         await self.aclose()
 
 
-@cache
-def _default_client() -> WonderClient:
-    return WonderClient.from_env()
+_default_client = cache(WonderClient.from_env)
 
 
 @clears_locals
