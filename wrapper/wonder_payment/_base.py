@@ -53,7 +53,7 @@ class BaseClient(Generic[TransportT]):
         config.check_callback("on_attempt=", on_attempt)
         self._app_id = config.checked_app_id(app_id)
         self._origin = config.resolved_origin(environment, base_url)
-        self._language = config.checked_language(language)
+        self._language = config.checked_choice(language, "language=", config.LANGUAGES)
         self._policy = Policy(retry, timeout, on_retry, on_attempt)
         self._auth = WonderAuth(self._app_id, key_or_signer(private_key, passphrase), origin=self._origin)
         self._max_connections = max_connections
@@ -110,7 +110,7 @@ class BaseClient(Generic[TransportT]):
         client = object.__new__(type(self))
         vars(client).update(vars(self))
         client._policy = attrs.evolve(policy, timeout=timeout, retry=retry)
-        client._language = config.checked_language(language) or self._language
+        client._language = config.checked_choice(language, "language=", config.LANGUAGES) or self._language
         return client
 
     def __repr__(self) -> str:

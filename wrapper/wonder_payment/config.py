@@ -2,7 +2,8 @@
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from enum import StrEnum
 from inspect import iscoroutinefunction
 from pathlib import Path
@@ -34,9 +35,7 @@ _ORIGIN = re.compile(r"[a-z]+://(\[[^\]/?#@%]+\]|[^/?#@%:\\\s\0-\x1f]+)(:[0-9]{1
 _HOST = re.compile(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.?")
 
 # What a message may quote: words and URLs, without digits that a passphrase may have, and without credentials.
-_QUOTABLE = re.compile(
-    r"[A-Za-z_. /-]{0,24}|[a-z]+://[\w.-]{1,60}(:\d{0,5})?(/[\w./-]{0,60})?", re.ASCII | re.IGNORECASE
-)
+_QUOTABLE = re.compile(r"(?ai)[a-z_. /-]{0,24}|[a-z]+://[\w.-]{1,60}(:\d{0,5})?(/[\w./-]{0,60})?")
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -51,9 +50,6 @@ class Environment(StrEnum):
     def base_url(self) -> str:
         """The gateway's scheme and host."""
         return "https://gateway-stg.wonder.today" if self is Environment.SANDBOX else "https://gateway.wonder.today"
-
-
-_ENVIRONMENTS = " or ".join(Environment)
 
 
 class Settings(TypedDict, total=False):
@@ -97,6 +93,21 @@ def described(value: object) -> str:
     return repr(text) if _QUOTABLE.fullmatch(text) and redact(text) == text.strip() else f"text of length {len(text)}"
 
 
+def require(is_good: object, rule: str, value: object) -> None:
+    """Check a setting.
+
+    Args:
+        is_good: Whether its value is good, by its truth.
+        rule: What it must be, with its name, as the beginning of the message.
+        value: Its value, which the message describes.
+
+    Raises:
+        ConfigurationError: The value is not good.
+    """
+    if not is_good:
+        raise ConfigurationError(f"{rule}, not {described(value)}.", attempts=0)
+
+
 def checked_uuid(name: str, value: object) -> UUID:
     """Return the UUID, if it has the usual form: five groups of hexadecimal digits.
 
@@ -134,23 +145,19 @@ def checked_app_id(app_id: object, name: str = "app_id=") -> str:
         ConfigurationError: The header cannot hold it.
     """
     text = unquoted(plain_text(app_id) or "")
-    if not _APP_ID.fullmatch(text):
-        required = "must be the app id from the vendor, in visible ASCII characters without a slash"
-        raise ConfigurationError(f"{name} {required}, not {described(app_id)}.", attempts=0)
+    rule = f"{name} must be the app id from the vendor, in visible ASCII characters without a slash"
+    require(_APP_ID.fullmatch(text), rule, app_id)
     return text
 
 
-def checked_language(language: object, name: str = "language=") -> str | None:
-    """Return the language, if the gateway supports it.
+def checked_choice(value: object, name: str, choices: Iterable[str]) -> str | None:
+    """Return the value if it is one of the choices or None.
 
     Raises:
-        ConfigurationError: It does not.
+        ConfigurationError: It is neither.
     """
-    text = plain_text(language)
-    if language is not None and text not in LANGUAGES:
-        raise ConfigurationError(
-            f"{name} must be one of {', '.join(LANGUAGES)}, not {described(language)}.", attempts=0
-        )
+    text = plain_text(value)
+    require(value is None or text in list(choices), f"{name} must be {' or '.join(choices)}", value)
     return text
 
 
@@ -161,8 +168,8 @@ def check_callback(name: str, callback: object) -> None:
         ConfigurationError: It is not; the message names the argument.
     """
     is_async = iscoroutinefunction(callback) or iscoroutinefunction(type(callback).__call__)
-    if callback is not None and (is_async or not callable(callback)):
-        raise ConfigurationError(f"{name} must be a plain function: an async one is never awaited.", attempts=0)
+    is_plain = callback is None or (callable(callback) and not is_async)
+    require(is_plain, f"{name} must be a plain function (an async one is never awaited)", callback)
 
 
 def checked_transport(transport: Any, kind: type, **network: object) -> Any:
@@ -171,14 +178,13 @@ def checked_transport(transport: Any, kind: type, **network: object) -> Any:
     Raises:
         ConfigurationError: It is not; or it is the caller's own, which uses none of the settings of the network.
     """
-    given = [f"{name}=" for name, value in network.items() if value is not None]
     is_own = isinstance(transport, kind)
-    if transport is None or plain_text(transport) == "fast" or (is_own and not given):
-        return transport
-    problem = f"must be an httpx.{kind.__name__}, 'fast' or None, not {described(transport)}"
-    if is_own:
-        problem = f"is your own transport, which ignores {given[0]}: configure it there"
-    raise ConfigurationError(f"transport= {problem}.", attempts=0)
+    is_known = transport is None or is_own or plain_text(transport) == "fast"
+    require(is_known, f"transport= must be an httpx.{kind.__name__}, 'fast' or None", transport)
+    for name, value in network.items():
+        rule = f"{name}= must be None beside your own transport=, which ignores it (configure it there)"
+        require(value is None or not is_own, rule, value)
+    return transport
 
 
 def check_policy(timeout: object, retry: object) -> None:
@@ -188,8 +194,9 @@ def check_policy(timeout: object, retry: object) -> None:
         ConfigurationError: One is wrong; the message names it.
     """
     number("timeout=", timeout, above=True)
-    if not isinstance(retry, RetryPolicy):
-        raise ConfigurationError("retry= must be a RetryPolicy; RetryPolicy.never() turns retries off.", attempts=0)
+    require(
+        isinstance(retry, RetryPolicy), "retry= must be a RetryPolicy (RetryPolicy.never() turns retries off)", retry
+    )
 
 
 def check_wait(timeout: object, poll: object, on_poll: object) -> None:
@@ -199,8 +206,7 @@ def check_wait(timeout: object, poll: object, on_poll: object) -> None:
         ConfigurationError: One is wrong; the message names it.
     """
     number("timeout", timeout, above=True)
-    if not isinstance(poll, PollPolicy):
-        raise ConfigurationError("poll must be a PollPolicy.", attempts=0)
+    require(isinstance(poll, PollPolicy), "poll must be a PollPolicy", poll)
     check_callback("on_poll", on_poll)
 
 
@@ -210,8 +216,8 @@ def check_batch(tokens: object, kinds: Any, concurrency: object, max_per_second:
     Raises:
         ConfigurationError: ``tokens`` is no iterable of these kinds, or one token; or a number is out of bounds.
     """
-    if isinstance(tokens, str | bytes) or not isinstance(tokens, kinds):
-        raise ConfigurationError("tokens must be an iterable of tokens, not a single token.", attempts=0)
+    is_iterable = isinstance(tokens, kinds) and not isinstance(tokens, str | bytes)
+    require(is_iterable, "tokens must be an iterable of tokens", tokens)
     number("concurrency", concurrency, minimum=1, maximum=10_000, whole=True)
     if max_per_second is not None:
         number("max_per_second", max_per_second, minimum=0.001)
@@ -228,26 +234,12 @@ def resolved_origin(environment: object, base_url: object) -> str:
         ConfigurationError: There is neither; or the URL is not https although its host is not loopback, or it has more
             than scheme, host and port.
     """
-    known = None if environment is None else checked_environment(environment)
+    known = checked_choice(environment, "environment=", Environment)
     if base_url is not None:
         return checked_origin(base_url)
-    if known is None:
-        raise ConfigurationError(
-            f"environment= must be {_ENVIRONMENTS}, unless you pass base_url=: there is no default.", attempts=0
-        )
-    return known.base_url
-
-
-def checked_environment(environment: object, name: str = "environment=") -> Environment:
-    """Return the environment of this value.
-
-    Raises:
-        ConfigurationError: There is none.
-    """
-    for choice in Environment:
-        if choice == plain_text(environment):
-            return choice
-    raise ConfigurationError(f"{name} must be {_ENVIRONMENTS}, not {described(environment)}.", attempts=0)
+    rule = "environment= must be sandbox or production unless you pass base_url= (there is no default)"
+    require(known, rule, environment)
+    return Environment(cast("str", known)).base_url
 
 
 def checked_origin(base_url: object, name: str = "base_url=") -> str:
@@ -256,28 +248,13 @@ def checked_origin(base_url: object, name: str = "base_url=") -> str:
     Raises:
         ConfigurationError: It is anything else.
     """
-    text = str(base_url) if type(base_url) is httpx.URL else plain_text(base_url)
-    given = described(base_url if text is None else text)
-    if text is None or not _ORIGIN.fullmatch(text):
-        # A path would be signed, and the proxy that strips it would break the signature.
-        raise ConfigurationError(
-            f"{name} must have only a scheme, a host and an optional port, not {given}.", attempts=0
-        )
-    try:
-        url = httpx.URL(text)
-        host = url.host  # decodes Punycode, and fails if it is malformed
-        if not _HOST.fullmatch(url.raw_host.decode("ascii")):
-            ipaddress.ip_address(host)
-    except (httpx.InvalidURL, ValueError):
-        required = "must have a valid host name or IP address"
-        raise ConfigurationError(f"{name} {required}, not {given}.", attempts=0) from None
-    if url.port is not None and not 0 < url.port < 2**16:
-        raise ConfigurationError(f"{name} must have a port from 1 to 65535, not {given}.", attempts=0)
-    if not (url.scheme == "https" or (url.scheme == "http" and is_loopback(host))):
-        raise ConfigurationError(
-            f"{name} must use https, not {given}. Plain http works with a loopback host only.", attempts=0
-        )
-    return origin_of(url)
+    value = str(base_url) if type(base_url) is httpx.URL else base_url
+    text = plain_text(value) or ""
+    # A path would be signed, and the proxy that strips it would break the signature.
+    url = parsed_url(text) if _ORIGIN.fullmatch(text) else None
+    is_good = url and (url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host)))
+    require(is_good, f"{name} must be https://host or https://host:port, or http with a loopback host", value)
+    return origin_of(httpx.URL(text))
 
 
 def origin_of(url: httpx.URL) -> str:
@@ -286,9 +263,24 @@ def origin_of(url: httpx.URL) -> str:
     return str(httpx.URL(f"{url.scheme}://{url.netloc.decode('ascii')}"))
 
 
+def parsed_url(text: str) -> httpx.URL | None:
+    """Return the URL, if its host and its port are valid."""
+    with suppress(httpx.InvalidURL, ValueError):
+        url = httpx.URL(text)
+        is_host = address_of(url.host) or _HOST.fullmatch(url.raw_host.decode("ascii"))
+        return url if is_host and (url.port is None or 0 < url.port < 2**16) else None
+    return None
+
+
+def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the IP address that a host is; None if it is a name."""
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
 def is_loopback(host: str) -> bool:
     """Return whether a host is on the loopback interface, by its name or its address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    address = address_of(host)
+    return address.is_loopback if address else host == "localhost"
