@@ -110,12 +110,13 @@ def test_an_https_proxy_and_the_gateway_share_the_certificates(files: Mapping[st
     assert len(options["verify"].get_ca_certs()) == 1
 
 
-PATH = "client_certificate= must be the path of an existing file, or a tuple of two and an optional password."
+PATH = "client_certificate= must be the path of a PEM file, or a tuple of two and an optional password, not .*"
 NO_PEM = (
     "client_certificate= cannot be used: expected PEM, a certificate and its own key, with the key's password if it is "
     "encrypted."
 )
-UNREADABLE = r"The certificates of ca_file= cannot be read: \[X509.*"
+NO_FILE = "(ca_file|client_certificate)= cannot be used: No such file or directory."
+FOLDER = "(ca_file|client_certificate)= cannot be used: Is a directory."
 BAD = {
     "proxy": [
         *(
@@ -125,16 +126,20 @@ BAD = {
         ("socks5://svc:Tr0ub@proxy.example", "The proxy from proxy= cannot be used: a SOCKS proxy needs .*"),
     ],
     "ca_file": [
-        *((value, "ca_file= must be the path of an existing file.") for value in ("missing", "", 1, b"", "a\0b")),
-        ("folder", "The certificates of ca_file= cannot be read: Is a directory."),
-        *((name, UNREADABLE) for name in ("no PEM", "empty", "key")),
+        *((value, "ca_file= must be the path of a PEM file, not .*") for value in ("", 1, b"")),
+        *(("missing", NO_FILE), ("folder", FOLDER)),
+        *(
+            (name, "ca_file= cannot be used: expected certificates in PEM.")
+            for name in ("no PEM", "empty", "key", "a\0b")
+        ),
     ],
     "client_certificate": [
-        *((value, PATH) for value in ("missing", "", 1, (), ("both",), ("certificate", "missing"), ("both", SECRET))),
+        *((value, PATH) for value in ("", 1, (), ("both",))),
+        *((value, NO_FILE) for value in ("missing", ("certificate", "missing"), ("both", SECRET))),
         *((("certificate", "encrypted key", password), PATH) for password in (None, 1, [SECRET], lambda: SECRET)),
         (("certificate", "key", SECRET, SECRET), PATH),
         (("certificate", None), PATH),
-        ("folder", "client_certificate= cannot be used: Is a directory."),
+        ("folder", FOLDER),
         *((name, NO_PEM) for name in ("no PEM", "empty", "certificate", "key", "encrypted key")),
         *((("certificate", name), NO_PEM) for name in ("key of another", "key in DER", "certificate", "encrypted key")),
         *((("certificate", "encrypted key", word), NO_PEM) for word in ("", f"{SECRET}!", b"x" * 2000, "\udce4")),
