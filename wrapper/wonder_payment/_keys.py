@@ -20,40 +20,27 @@ from .protocols import Signer
 
 _CREATE = "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048"
 
-# In text without line breaks.
-_KEY = re.compile(r"-----BEGIN ((?!OPENSSH )[A-Z0-9 ]*PRIVATE KEY)-----(.*?)-----END \1-----")
-_ENCRYPTED = re.compile(r" ?(Proc-Type: ?4,ENCRYPTED) (DEK-Info: ?[A-Z0-9-]+,[0-9A-Fa-f]+) ")
+# In text without line breaks: the label, the headers of an encrypted PKCS#1 key, and the base64.
+_KEY = re.compile(r"-----BEGIN ((?!OPENSSH)[A-Z ]*PRIVATE KEY)-----( ?Proc-Type:.*? DEK-Info: ?\S+ )?(.*?)-----END ")
 
-# The start of DER: a sequence with its length.
-_SEQUENCE = rb"\x30(?:[\x00-\x80]|\x81.|\x82..|\x83...)"
-
-_PUBLIC = "is a public key: use its private half"
-_CERTIFICATE = "is a certificate: use its private key"
-_NO_PEM = (
-    "is not a PEM: the line `-----BEGIN … PRIVATE KEY-----` is missing. To pass a file, use WONDER_PRIVATE_KEY_FILE or "
-    "a pathlib.Path"
-)
+# In DER, a sequence is a "0", its length and its items. The first item of a public key is an algorithm, but none of
+# those that encrypt a private key; or it is a modulus.
+_LENGTH = r"(?:[\x00-\x80]|\x81.|\x82..|\x83...)"
+_PUBLIC = rf"\A0{_LENGTH}(0{_LENGTH}\x06.(?!\x2a\x86\x48\x86\xf7\x0d\x01[\x05\x0c])|\x02[\x81\x82])"
 
 # What other formats contain, and the fix.
-_OTHER_TEXTS = {
+_OTHERS = {
+    rf"\A0{_LENGTH}\x02\x01\x03": "is in the PKCS#12 format: convert it with `openssl pkcs12 -in FILE -nocerts -nodes`",
     "OPENSSH PRIVATE KEY": "is in the OpenSSH format: convert it with `ssh-keygen -p -m PEM -f FILE`",
     "PuTTY-User-Key-File": "is in the PuTTY format: convert it with `puttygen FILE -O private-openssh -o key.pem`",
     '"kty"': "is a JWK: convert it to a PEM",
     "<RSAKeyValue>": "is an XML key: convert it to a PEM",
     "PRIVATE KEY-----": "cannot be read: the key is damaged, or its end is missing",
-    "PUBLIC KEY-----": _PUBLIC,
-    "ssh-rsa ": _PUBLIC,
-    "ssh-ed25519 ": _PUBLIC,
-    "CERTIFICATE": _CERTIFICATE,
+    rf"PUBLIC KEY-----|ssh-(rsa|ed25519) |{_PUBLIC}": "is a public key: use its private half",
+    rf"CERTIFICATE|\A0{_LENGTH}0{_LENGTH}\xa0\x03\x02\x01": "is a certificate: use its private key",
     "-----BEGIN ": "is a PEM of another kind, or its end is missing",
 }
-_OTHER_DER = {
-    _SEQUENCE + rb"\x02\x01\x03": "is in the PKCS#12 format: convert it with `openssl pkcs12 -in FILE -nocerts -nodes`",
-    _SEQUENCE * 2 + rb"\xa0\x03\x02\x01": _CERTIFICATE,
-    # An algorithm, unless it is one that encrypts a private key; or a modulus.
-    _SEQUENCE * 2 + rb"\x06.(?!\x2a\x86\x48\x86\xf7\x0d\x01[\x05\x0c])": _PUBLIC,
-    _SEQUENCE + rb"\x02[\x81\x82]": _PUBLIC,
-}
+_NO_PEM = "is not a PEM: it has no `BEGIN … PRIVATE KEY`. To pass a file, use WONDER_PRIVATE_KEY_FILE or a pathlib.Path"
 
 
 def key_or_signer(key: object, passphrase: object = None) -> RSAPrivateKey | Signer:
@@ -119,17 +106,18 @@ def _content_of(file: Path) -> bytes:
 
 def _encoded(content: bytes) -> bytes:
     """Return the one private key in a content, as PEM or DER."""
-    if content.startswith(b"0") and not content.isascii():
-        return content
-    text = _one_line(content)
+    is_der = content.startswith(b"0") and not content.isascii()
+    text = content.decode("latin-1") if is_der else _one_line(content)
     keys = _KEY.findall(text)
     if len(keys) > 1:
         raise _Problem(f"has {len(keys)} private keys: keep the one that the vendor knows")
     if keys:
         return _pem(*keys[0])
-    for part, problem in _OTHER_TEXTS.items():
-        if part in text:
+    for pattern, problem in _OTHERS.items():
+        if re.search(pattern, text, re.DOTALL):
             raise _Problem(problem)
+    if is_der:
+        return content
     bare = unquoted(text).replace(" ", "")
     with suppress(ValueError):
         if bare:
@@ -143,12 +131,11 @@ def _one_line(content: bytes) -> str:
     return re.sub(r"(\\+[nrt]|\s)+", " ", text).replace("\\", "")
 
 
-def _pem(label: str, body: str) -> bytes:
+def _pem(label: str, headers: str, body: str) -> bytes:
     """Return a PEM with the line breaks that its parsers require."""
-    encrypted = _ENCRYPTED.match(body)
-    headers = [encrypted[1], encrypted[2], ""] if encrypted else []
-    base64_lines = re.findall(".{1,64}", body[encrypted.end() if encrypted else 0 :].replace(" ", ""))
-    return "\n".join([f"-----BEGIN {label}-----", *headers, *base64_lines, f"-----END {label}-----", ""]).encode()
+    headers = headers.strip().replace(" DEK-Info", "\nDEK-Info") + "\n\n" if headers else ""
+    lines = "\n".join(re.findall(".{1,64}", body.replace(" ", "")))
+    return f"-----BEGIN {label}-----\n{headers}{lines}\n-----END {label}-----\n".encode()
 
 
 def _rsa(encoded: bytes, password: bytes, passphrase_name: str) -> RSAPrivateKey:
@@ -160,15 +147,12 @@ def _rsa(encoded: bytes, password: bytes, passphrase_name: str) -> RSAPrivateKey
         try:
             key = load(encoded, candidate)
         except TypeError:
-            required = f"is encrypted: pass its passphrase in {passphrase_name}"
-            raise _Problem(f"is not encrypted: omit {passphrase_name}" if bare else required) from None
+            problem = "is not encrypted: omit" if bare else "is encrypted: pass its passphrase in"
+            raise _Problem(f"{problem} {passphrase_name}") from None
         except (ValueError, UnsupportedAlgorithm):
             continue
         if isinstance(key, RSAPrivateKey):
             return key
         raise _Problem(f"is {type(key).__name__.removesuffix('PrivateKey')}, not RSA")
-    for start, problem in _OTHER_DER.items():
-        if re.match(start, encoded, re.DOTALL):
-            raise _Problem(problem)
     wrong = f"{passphrase_name} is wrong, or " if bare else ""
     raise _Problem(f"cannot be read: {wrong}the key is damaged")
