@@ -85,7 +85,7 @@ class BaseClient(Generic[TransportT]):
             # Loaded here, so that a message names the variables.
             key, passphrase = settings["private_key"], settings.pop("passphrase")
             source = "passphrase=" if "passphrase" in overrides else "WONDER_PRIVATE_KEY_PASSPHRASE"
-            settings["private_key"] = loaded_key(key, passphrase, names=(key_variable(key), source))
+            settings["private_key"] = loaded_key(key, passphrase, key_variable(key), source)
         return cls(**settings)
 
     def with_options(

@@ -53,27 +53,25 @@ def key_or_signer(key: object, passphrase: object = None) -> RSAPrivateKey | Sig
     is_signer = isinstance(key, Signer) and not isinstance(key, RSAPrivateKey | type)
     if is_signer and not type(key).__module__.startswith("cryptography."):
         return cast("Signer", key)
-    return loaded_key(key, passphrase)
+    return loaded_key(key, passphrase, "private_key=", "passphrase=")
 
 
 class _Problem(Exception):  # noqa: N818 (it never leaves this module)
     """What is wrong with a key, in words that follow its name."""
 
 
-def loaded_key(
-    key: object, passphrase: object = None, *, names: tuple[str, str] = ("private_key=", "passphrase=")
-) -> RSAPrivateKey:
+def loaded_key(key: object, passphrase: object, name: str, passphrase_name: str) -> RSAPrivateKey:
     """Return the RSA private key in any of its forms.
 
     Args:
         key: Text or bytes, the path of a file, or the key itself, which is returned as it is.
         passphrase: The passphrase of an encrypted key.
-        names: Where the key and the passphrase come from, for the message.
+        name: Where the key comes from, for the message.
+        passphrase_name: Where the passphrase comes from.
 
     Raises:
         ConfigurationError: It is not an RSA private key. The message says what it is, and quotes nothing of it.
     """
-    name, passphrase_name = names
     content, password = _bytes(key), _bytes(passphrase)
     is_path = issubclass(type(key), Path)
     require(passphrase is None or password is not None, f"{passphrase_name} must be text or bytes", passphrase)

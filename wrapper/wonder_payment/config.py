@@ -194,9 +194,7 @@ def check_policy(timeout: object, retry: object) -> None:
         ConfigurationError: One is wrong; the message names it.
     """
     number("timeout=", timeout, above=True)
-    require(
-        isinstance(retry, RetryPolicy), "retry= must be a RetryPolicy (RetryPolicy.never() turns retries off)", retry
-    )
+    require(isinstance(retry, RetryPolicy), "retry= must be a RetryPolicy (no retries: RetryPolicy.never())", retry)
 
 
 def check_wait(timeout: object, poll: object, on_poll: object) -> None:
@@ -274,10 +272,9 @@ def parsed_url(text: str) -> httpx.URL | None:
 
 def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """Return the IP address that a host is; None if it is a name."""
-    try:
+    with suppress(ValueError):
         return ipaddress.ip_address(host)
-    except ValueError:
-        return None
+    return None
 
 
 def is_loopback(host: str) -> bool:

@@ -96,7 +96,7 @@ class Examination:
         """Load the private key."""
         passphrase = self._settings.pop("passphrase")
         names = (self._key_variable, "WONDER_PRIVATE_KEY_PASSPHRASE")
-        key = self._settings["private_key"] = loaded_key(self._settings["private_key"], passphrase, names=names)
+        key = self._settings["private_key"] = loaded_key(self._settings["private_key"], passphrase, *names)
         if key.key_size < _MIN_KEY_BITS:
             raise ConfigurationError(
                 f"{self._key_variable}: the key has only {key.key_size} bits. Create one of at least {_MIN_KEY_BITS}."
