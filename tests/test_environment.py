@@ -245,7 +245,8 @@ def test_aiohttp_needs_its_extra() -> None:
 
 @for_both_clients
 @pytest.mark.parametrize(
-    ("content", "problem"), [(None, "No such file or directory"), ("no PEM", "expected certificates in PEM")]
+    ("content", "problem"),
+    [(None, "No such file or directory"), ("no PEM", "expected the path of a PEM file with certificates")],
 )
 def test_certificates_that_cannot_be_read_are_an_error_of_the_client(
     kind: Kind, content: str | None, problem: str, tmp_path: Path

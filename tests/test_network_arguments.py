@@ -110,11 +110,9 @@ def test_an_https_proxy_and_the_gateway_share_the_certificates(files: Mapping[st
     assert len(options["verify"].get_ca_certs()) == 1
 
 
-PATH = "client_certificate= must be the path of a PEM file, or a tuple of two and an optional password, not .*"
-NO_PEM = (
-    "client_certificate= cannot be used: expected PEM, a certificate and its own key, with the key's password if it is "
-    "encrypted."
-)
+PEM = "a PEM file with a certificate and its own key, or a tuple of two and the password of an encrypted key"
+NO_PEM = f"client_certificate= cannot be used: expected {PEM}."
+NO_AUTHORITIES = "ca_file= cannot be used: expected the path of a PEM file with certificates."
 NO_FILE = "(ca_file|client_certificate)= cannot be used: No such file or directory."
 FOLDER = "(ca_file|client_certificate)= cannot be used: Is a directory."
 BAD = {
@@ -126,19 +124,20 @@ BAD = {
         ("socks5://svc:Tr0ub@proxy.example", "The proxy from proxy= cannot be used: a SOCKS proxy needs .*"),
     ],
     "ca_file": [
-        *((value, "ca_file= must be the path of a PEM file, not .*") for value in ("", 1, b"")),
+        *((value, "ca_file= must be the path of a PEM file, not .*") for value in ("", b"")),
         *(("missing", NO_FILE), ("folder", FOLDER)),
-        *(
-            (name, "ca_file= cannot be used: expected certificates in PEM.")
-            for name in ("no PEM", "empty", "key", "a\0b")
-        ),
+        *((value, NO_AUTHORITIES) for value in ("no PEM", "empty", "key", "a\0b", 1)),
     ],
     "client_certificate": [
-        *((value, PATH) for value in ("", 1, (), ("both",))),
-        *((value, NO_FILE) for value in ("missing", ("certificate", "missing"), ("both", SECRET))),
-        *((("certificate", "encrypted key", password), PATH) for password in (None, 1, [SECRET], lambda: SECRET)),
-        (("certificate", "key", SECRET, SECRET), PATH),
-        (("certificate", None), PATH),
+        *((value, NO_FILE) for value in ("", "missing", ("certificate", "missing"), ("both", SECRET))),
+        *(
+            (value, NO_PEM)
+            for value in (1, (), ("both",), ("certificate", None), ("certificate", "key", SECRET, SECRET))
+        ),
+        *(
+            (("certificate", "encrypted key", password), f"client_certificate= must be {PEM}, not .*")
+            for password in (None, 1, [SECRET], lambda: SECRET)
+        ),
         ("folder", FOLDER),
         *((name, NO_PEM) for name in ("no PEM", "empty", "certificate", "key", "encrypted key")),
         *((("certificate", name), NO_PEM) for name in ("key of another", "key in DER", "certificate", "encrypted key")),

@@ -52,41 +52,34 @@ def network_options(
     return {"verify": context, "proxy": found}
 
 
-def certificates(origin: str, ca_file: object = None) -> ssl.SSLContext:
+def certificates(origin: str, ca_file: Any = None) -> ssl.SSLContext:
     """Return a TLS context with the trusted certificates. Loading them is slower than a check: do it once per client.
 
     Raises:
         ConfigurationError: ``ca_file`` or ``SSL_CERT_FILE`` cannot be read, or ``SSL_CERT_DIR`` is not a folder.
             OpenSSL searches the folder only during a handshake, so a folder of other files fails there.
     """
-    file = None if ca_file is None else _path(ca_file, "ca_file= must be the path of a PEM file")
-    if not file and not origin.startswith("https:"):
+    require(ca_file is None or ca_file, "ca_file= must be the path of a PEM file", ca_file)
+    if not ca_file and not origin.startswith("https:"):
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # no TLS, nothing to trust
     folders = os.environ.get("SSL_CERT_DIR", "")
-    is_unused = file or os.environ.get("SSL_CERT_FILE") or not folders
+    is_unused = ca_file or os.environ.get("SSL_CERT_FILE") or not folders
     is_there = is_unused or any(Path(folder).is_dir() for folder in folders.split(os.pathsep))
     require(is_there, "SSL_CERT_DIR must be an existing folder", folders)
-    load = partial(ssl.create_default_context, cafile=file) if file else httpx.create_ssl_context
-    context: ssl.SSLContext = _loaded("ca_file=" if file else "SSL_CERT_FILE", "certificates in PEM", load)
+    load = partial(ssl.create_default_context, cafile=ca_file) if ca_file else httpx.create_ssl_context
+    name = "ca_file=" if ca_file else "SSL_CERT_FILE"
+    context: ssl.SSLContext = _loaded(name, "the path of a PEM file with certificates", load)
     context.keylog_filename = None  # type: ignore[assignment]
     return context
 
 
 def _load_client_certificate(context: ssl.SSLContext, value: Any) -> None:
+    expected = "a PEM file with a certificate and its own key, or a tuple of two and the password of an encrypted key"
     is_tuple = isinstance(value, tuple | list) and len(value) in {2, 3}
     file, key, *rest = value if is_tuple else (value, value)
-    rule = "client_certificate= must be the path of a PEM file, or a tuple of two and an optional password"
     password = rest[0] if rest else ""  # without any, OpenSSL would prompt for one on the terminal
-    require(isinstance(password, str | bytes), rule, password)
-    expected = "PEM, a certificate and its own key, with the key's password if it is encrypted"
-    load = partial(context.load_cert_chain, _path(file, rule), _path(key, rule), password)
-    _loaded("client_certificate=", expected, load)
-
-
-def _path(value: object, rule: str) -> str:
-    text = plain_text(str(value) if issubclass(type(value), Path) else value) or ""
-    require(text, rule, value)
-    return text
+    require(isinstance(password, str | bytes), f"client_certificate= must be {expected}", password)
+    _loaded("client_certificate=", expected, partial(context.load_cert_chain, file, key, password))
 
 
 def _loaded(name: str, expected: str, load: Callable[[], Any]) -> Any:
@@ -97,7 +90,7 @@ def _loaded(name: str, expected: str, load: Callable[[], Any]) -> Any:
     """
     try:
         return load()
-    except (ssl.SSLError, ValueError):
+    except (ssl.SSLError, TypeError, ValueError):
         problem = f"expected {expected}"
     except OSError as error:
         # Only the error about a key log has a file name.
