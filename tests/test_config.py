@@ -22,7 +22,6 @@ from wonder_payment import (
     WonderClient,
     WonderError,
 )
-from wonder_payment._variables import settings_from
 from wonder_payment.config import (
     LANGUAGES,
     checked_app_id,
@@ -33,6 +32,7 @@ from wonder_payment.config import (
     checked_uuid,
     described,
     resolved_origin,
+    settings_from,
 )
 from wonder_payment.signing import verify
 

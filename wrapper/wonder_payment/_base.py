@@ -13,7 +13,6 @@ from . import config
 from ._flow import OnPoll, Policy, Steps, wait
 from ._keys import key_or_signer, loaded_key
 from ._redact import clears_locals
-from ._variables import key_variable, settings_from
 from .errors import WonderError
 from .events import AttemptEvent
 from .models import PaymentToken, TokenReference
@@ -80,12 +79,12 @@ class BaseClient(Generic[TransportT]):
             TypeError: An override is not an argument of the client.
             ConfigurationError: A setting is missing or wrong. All missing settings are reported at once.
         """
-        settings = settings_from(environ, overrides)
+        settings = config.settings_from(environ, overrides)
         if "private_key" not in overrides:
             # Loaded here, so that a message names the variables.
             key, passphrase = settings["private_key"], settings.pop("passphrase")
             source = "passphrase=" if "passphrase" in overrides else "WONDER_PRIVATE_KEY_PASSPHRASE"
-            settings["private_key"] = loaded_key(key, passphrase, key_variable(key), source)
+            settings["private_key"] = loaded_key(key, passphrase, config.key_variable(key), source)
         return cls(**settings)
 
     def with_options(

@@ -1,10 +1,15 @@
-"""Arguments become checked values. Nothing is guessed, and nothing is sent."""
+"""Arguments and environment variables become checked values. Nothing is guessed, and nothing is sent.
+
+A check raises a `ConfigurationError` that names the setting. The checks of UUIDs raise an `InvalidTokenError`.
+"""
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from difflib import get_close_matches
 from enum import StrEnum
+from functools import partial
 from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any, TypeAlias, TypedDict, cast
@@ -94,15 +99,9 @@ def described(value: object) -> str:
 
 
 def require(is_good: object, rule: str, value: object) -> None:
-    """Check a setting.
+    """Raise a `ConfigurationError` unless a value is good.
 
-    Args:
-        is_good: Whether its value is good, by its truth.
-        rule: What it must be, with its name, as the beginning of the message.
-        value: Its value, which the message describes.
-
-    Raises:
-        ConfigurationError: The value is not good.
+    The message begins with ``rule``, which names the setting and says what it must be. Then it describes the value.
     """
     if not is_good:
         raise ConfigurationError(f"{rule}, not {described(value)}.", attempts=0)
@@ -124,11 +123,7 @@ def checked_uuid(name: str, value: object) -> UUID:
 
 
 def checked_customer(customer_uuid: object) -> str | None:
-    """Return the customer's UUID; None if there is none, which in the contract's path is the literal ``uuid``.
-
-    Raises:
-        InvalidTokenError: It is not a UUID.
-    """
+    """Return the customer's UUID; None if there is none, which in the contract's path is the literal ``uuid``."""
     if customer_uuid is None or plain_text(customer_uuid) == "uuid":
         return None
     return str(checked_uuid("customer_uuid", customer_uuid))
@@ -137,12 +132,7 @@ def checked_customer(customer_uuid: object) -> str | None:
 def checked_app_id(app_id: object, name: str = "app_id=") -> str:
     """Return the app id without whitespace and quotes around it, if the Credential header can hold it.
 
-    Args:
-        app_id: The app id.
-        name: Where it came from, for the message; so in the functions below.
-
-    Raises:
-        ConfigurationError: The header cannot hold it.
+    ``name`` is where it came from, for the message; so in the functions below.
     """
     text = unquoted(plain_text(app_id) or "")
     rule = f"{name} must be the app id from the vendor, in visible ASCII characters without a slash"
@@ -151,22 +141,14 @@ def checked_app_id(app_id: object, name: str = "app_id=") -> str:
 
 
 def checked_choice(value: object, name: str, choices: Iterable[str]) -> str | None:
-    """Return the value if it is one of the choices or None.
-
-    Raises:
-        ConfigurationError: It is neither.
-    """
+    """Return the value if it is one of the choices or None."""
     text = plain_text(value)
     require(value is None or text in list(choices), f"{name} must be {' or '.join(choices)}", value)
     return text
 
 
 def check_callback(name: str, callback: object) -> None:
-    """Check that a callback is a plain function, or None.
-
-    Raises:
-        ConfigurationError: It is not; the message names the argument.
-    """
+    """Check that a callback is a plain function, or None."""
     is_async = iscoroutinefunction(callback) or iscoroutinefunction(type(callback).__call__)
     is_plain = callback is None or (callable(callback) and not is_async)
     require(is_plain, f"{name} must be a plain function (an async one is never awaited)", callback)
@@ -188,21 +170,13 @@ def checked_transport(transport: Any, kind: type, **network: object) -> Any:
 
 
 def check_policy(timeout: object, retry: object) -> None:
-    """Check the options of a call.
-
-    Raises:
-        ConfigurationError: One is wrong; the message names it.
-    """
+    """Check the options of a call."""
     number("timeout=", timeout, above=True)
     require(isinstance(retry, RetryPolicy), "retry= must be a RetryPolicy (no retries: RetryPolicy.never())", retry)
 
 
 def check_wait(timeout: object, poll: object, on_poll: object) -> None:
-    """Check the arguments of a wait.
-
-    Raises:
-        ConfigurationError: One is wrong; the message names it.
-    """
+    """Check the arguments of a wait."""
     number("timeout", timeout, above=True)
     require(isinstance(poll, PollPolicy), "poll must be a PollPolicy", poll)
     check_callback("on_poll", on_poll)
@@ -222,16 +196,7 @@ def check_batch(tokens: object, kinds: Any, concurrency: object, max_per_second:
 
 
 def resolved_origin(environment: object, base_url: object) -> str:
-    """Return the scheme, host and port of the gateway.
-
-    Args:
-        environment: An `Environment` or its value; None only together with ``base_url``.
-        base_url: The URL to use instead of the environment's own.
-
-    Raises:
-        ConfigurationError: There is neither; or the URL is not https although its host is not loopback, or it has more
-            than scheme, host and port.
-    """
+    """Return the scheme, host and port of the gateway: those of ``base_url``, or else those of the environment."""
     known = checked_choice(environment, "environment=", Environment)
     if base_url is not None:
         return checked_origin(base_url)
@@ -241,11 +206,7 @@ def resolved_origin(environment: object, base_url: object) -> str:
 
 
 def checked_origin(base_url: object, name: str = "base_url=") -> str:
-    """Return the scheme, host and port of a URL, if it has nothing else and is https or on a loopback host.
-
-    Raises:
-        ConfigurationError: It is anything else.
-    """
+    """Return the scheme, host and port of a URL, if it has nothing else and is https or on a loopback host."""
     value = str(base_url) if type(base_url) is httpx.URL else base_url
     text = plain_text(value) or ""
     # A path would be signed, and the proxy that strips it would break the signature.
@@ -281,3 +242,58 @@ def is_loopback(host: str) -> bool:
     """Return whether a host is on the loopback interface, by its name or its address."""
     address = address_of(host)
     return address.is_loopback if address else host == "localhost"
+
+
+# What checks each variable but those of the key, with its name for the message.
+_CHECKS: dict[str, Callable[[object, str], object]] = {
+    "app_id": checked_app_id,
+    "environment": partial(checked_choice, choices=Environment),
+    "base_url": checked_origin,
+    "language": partial(checked_choice, choices=LANGUAGES),
+}
+
+
+def settings_from(environ: Mapping[str, str], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keyword arguments of a client, from environment variables and their overrides.
+
+    Whitespace and quotes around a variable are removed, except from a passphrase; an empty one counts as missing. An
+    override replaces its variable; ``private_key`` also replaces the variable of the passphrase. All are checked here
+    but the key and the overrides.
+
+    Raises:
+        TypeError: There is no such override.
+        ConfigurationError: Settings are missing (all are named), a variable is wrong, or two contradict each other.
+    """
+
+    def variable(name: str) -> str | None:
+        return unquoted(environ.get(f"WONDER_{name.upper()}") or "") or None
+
+    for name in sorted(overrides.keys() - Settings.__optional_keys__):
+        near = get_close_matches(name, Settings.__optional_keys__, 1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise TypeError(f"from_env() got an unexpected keyword argument {name!r}.{hint}")
+    settings: dict[str, Any] = {}
+    for name, check in _CHECKS.items():
+        value = None if name in overrides else variable(name)
+        settings[name] = None if value is None else check(value, f"WONDER_{name.upper()}")
+    if "private_key" not in overrides:
+        key, file = variable("private_key"), variable("private_key_file")
+        if key and file:
+            raise ConfigurationError("Set WONDER_PRIVATE_KEY or WONDER_PRIVATE_KEY_FILE, not both.", attempts=0)
+        settings["private_key"] = Path(file) if file else key
+        settings["passphrase"] = environ.get("WONDER_PRIVATE_KEY_PASSPHRASE") or None
+    settings |= overrides
+    is_missing = {
+        "WONDER_APP_ID": settings["app_id"] is None,
+        "WONDER_PRIVATE_KEY (or WONDER_PRIVATE_KEY_FILE)": settings["private_key"] is None,
+        "WONDER_ENVIRONMENT (sandbox or production)": settings["environment"] is None and settings["base_url"] is None,
+    }
+    missing = ", ".join(name for name in is_missing if is_missing[name])
+    if missing:
+        raise ConfigurationError(f"Set {missing} in the environment.", attempts=0)
+    return settings
+
+
+def key_variable(private_key: object) -> str:
+    """Return the name of the variable that `settings_from` took the private key from."""
+    return "WONDER_PRIVATE_KEY_FILE" if isinstance(private_key, Path) else "WONDER_PRIVATE_KEY"
