@@ -135,8 +135,7 @@ def checked_app_id(app_id: object, name: str = "app_id=") -> str:
     ``name`` is where it came from, for the message; so in the functions below.
     """
     text = unquoted(plain_text(app_id) or "")
-    rule = f"{name} must be the app id from the vendor, in visible ASCII characters without a slash"
-    require(_APP_ID.fullmatch(text), rule, app_id)
+    require(_APP_ID.fullmatch(text), f"{name} must be your app id, in visible ASCII characters without a slash", app_id)
     return text
 
 
@@ -200,8 +199,7 @@ def resolved_origin(environment: object, base_url: object) -> str:
     known = checked_choice(environment, "environment=", Environment)
     if base_url is not None:
         return checked_origin(base_url)
-    rule = "environment= must be sandbox or production unless you pass base_url= (there is no default)"
-    require(known, rule, environment)
+    require(known, "environment= must be sandbox or production if base_url= is None (there is no default)", environment)
     return Environment(cast("str", known)).base_url
 
 

@@ -158,9 +158,8 @@ def _matches(pattern: str, host: str) -> bool | None:
     address = address_of(host)
     if _NAME.fullmatch(pattern):
         # ".example.com" and "*.example.com" are the hosts below it; "example.com" is the host itself, too.
-        suffix = pattern.removeprefix("*").rstrip(".")
-        is_below = host.endswith(suffix if suffix.startswith(".") else f".{suffix}")
-        return pattern == "*" or host == suffix or (is_below and not address)
+        suffix = pattern.strip("*.")
+        return not suffix or host == pattern.rstrip(".") or (not address and host.endswith(f".{suffix}"))
     with suppress(ValueError):
         network = ipaddress.ip_network(pattern, strict=False)
         return address is not None and address in network
