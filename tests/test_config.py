@@ -56,7 +56,6 @@ PASSPHRASE = "correct horse"
         ("production", EXAMPLE, EXAMPLE),
         (None, EXAMPLE, EXAMPLE),
         (None, f"{EXAMPLE}/", EXAMPLE),
-        (None, httpx.URL(EXAMPLE), EXAMPLE),
         (None, "HTTPS://Gateway.Example", EXAMPLE),
         (None, "https://gateway.example:443", EXAMPLE),
         (None, "HTTPS://gateway.example:443", EXAMPLE),
@@ -144,7 +143,7 @@ WRONG_URLS: dict[str, list[Any]] = {
         *(f"{EXAMPLE}\r\nX-Evil: 1", f"{EXAMPLE}\n", "https://gateway\0.example", "https://gate\u200bway.example"),
         *("https://gate\u00adway.example", f"{EXAMPLE}\u2028", f"{EXAMPLE}\x85", f"{EXAMPLE}\x1b[31m"),
     ],
-    "no text": [b"https://gateway.example", 5, True, [EXAMPLE]],
+    "no text": [b"https://gateway.example", 5, True, [EXAMPLE], httpx.URL(EXAMPLE)],
 }
 
 

@@ -205,12 +205,11 @@ def resolved_origin(environment: object, base_url: object) -> str:
 
 def checked_origin(base_url: object, name: str = "base_url=") -> str:
     """Return the scheme, host and port of a URL, if it has nothing else and is https or on a loopback host."""
-    value = str(base_url) if type(base_url) is httpx.URL else base_url
-    text = plain_text(value) or ""
+    text = plain_text(base_url) or ""
     # A path would be signed, and the proxy that strips it would break the signature.
     url = parsed_url(text) if _ORIGIN.fullmatch(text) else None
     is_good = url and (url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host)))
-    require(is_good, f"{name} must be https://host or https://host:port, or http with a loopback host", value)
+    require(is_good, f"{name} must be https://host or https://host:port, or http with a loopback host", base_url)
     return origin_of(httpx.URL(text))
 
 
