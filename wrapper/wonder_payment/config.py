@@ -163,8 +163,8 @@ def checked_transport(transport: Any, kind: type, **network: object) -> Any:
     is_known = transport is None or is_own or plain_text(transport) == "fast"
     require(is_known, f"transport= must be an httpx.{kind.__name__}, 'fast' or None", transport)
     for name, value in network.items():
-        rule = f"{name}= must be None beside your own transport=, which ignores it (configure it there)"
-        require(value is None or not is_own, rule, value)
+        if is_own and value is not None:
+            raise ConfigurationError(f"transport= is your own, which ignores {name}=: configure it there.", attempts=0)
     return transport
 
 
