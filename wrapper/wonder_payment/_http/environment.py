@@ -75,7 +75,7 @@ def certificates(origin: str, ca_file: Any = None) -> ssl.SSLContext:
 
 def _load_client_certificate(context: ssl.SSLContext, value: Any) -> None:
     expected = "a PEM file with a certificate and its own key, or a tuple of two and the password of an encrypted key"
-    is_tuple = isinstance(value, tuple | list) and len(value) in {2, 3}
+    is_tuple = issubclass(type(value), tuple | list) and len(value) in {2, 3}
     file, key, *rest = value if is_tuple else (value, value)
     password = rest[0] if rest else ""  # without any, OpenSSL would prompt for one on the terminal
     require(isinstance(password, str | bytes), f"client_certificate= must be {expected}", password)
