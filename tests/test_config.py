@@ -22,16 +22,17 @@ from wonder_payment import (
     WonderClient,
     WonderError,
 )
-from wonder_payment._variables import settings_from
 from wonder_payment.config import (
+    LANGUAGES,
     checked_app_id,
+    checked_choice,
     checked_customer,
-    checked_language,
     checked_origin,
     checked_transport,
     checked_uuid,
     described,
     resolved_origin,
+    settings_from,
 )
 from wonder_payment.signing import verify
 
@@ -55,7 +56,6 @@ PASSPHRASE = "correct horse"
         ("production", EXAMPLE, EXAMPLE),
         (None, EXAMPLE, EXAMPLE),
         (None, f"{EXAMPLE}/", EXAMPLE),
-        (None, httpx.URL(EXAMPLE), EXAMPLE),
         (None, "HTTPS://Gateway.Example", EXAMPLE),
         (None, "https://gateway.example:443", EXAMPLE),
         (None, "HTTPS://gateway.example:443", EXAMPLE),
@@ -143,7 +143,7 @@ WRONG_URLS: dict[str, list[Any]] = {
         *(f"{EXAMPLE}\r\nX-Evil: 1", f"{EXAMPLE}\n", "https://gateway\0.example", "https://gate\u200bway.example"),
         *("https://gate\u00adway.example", f"{EXAMPLE}\u2028", f"{EXAMPLE}\x85", f"{EXAMPLE}\x1b[31m"),
     ],
-    "no text": [b"https://gateway.example", 5, True, [EXAMPLE]],
+    "no text": [b"https://gateway.example", 5, True, [EXAMPLE], httpx.URL(EXAMPLE)],
 }
 
 
@@ -183,13 +183,13 @@ def test_an_app_id_that_the_header_cannot_hold_is_an_error(app_id: Any) -> None:
 
 @pytest.mark.parametrize("language", [None, "en", "zh-HK", "zh-CN"])
 def test_a_language_is_one_of_the_gateways(language: str | None) -> None:
-    assert checked_language(language) == language
+    assert checked_choice(language, "language=", LANGUAGES) == language
 
 
 @pytest.mark.parametrize("language", ["", "EN", "zh", "zh_HK", "de", "en\r\nX-Evil: 1", 5, True, b"en", ["en"]])
 def test_any_other_language_is_an_error(language: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"^language= must be one of en, zh-HK, zh-CN, not "):
-        checked_language(language)
+    with pytest.raises(ConfigurationError, match=r"^language= must be en or zh-HK or zh-CN, not "):
+        checked_choice(language, "language=", LANGUAGES)
 
 
 @pytest.mark.parametrize("base", [httpx.BaseTransport, httpx.AsyncBaseTransport], ids=lambda base: base.__name__)
@@ -271,7 +271,7 @@ COMPLETE |= {"private_key": "a PEM", "passphrase": None}
         ({"WONDER_BASE_URL": EXAMPLE, "WONDER_ENVIRONMENT": ""}, {}, {"base_url": EXAMPLE, "environment": None}),
         ({"WONDER_BASE_URL": "", "WONDER_LANGUAGE": "", "WONDER_PRIVATE_KEY_FILE": ""}, {}, {}),
         ({"WONDER_LANGUAGE": "zh-CN"}, {}, {"language": "zh-CN"}),
-        ({"WONDER_PRIVATE_KEY": ' "a PEM"\n'}, {}, {"private_key": ' "a PEM"\n'}),
+        ({"WONDER_PRIVATE_KEY": ' "a PEM"\n'}, {}, {}),
         ({"WONDER_PRIVATE_KEY": None, "WONDER_PRIVATE_KEY_FILE": '"/k.pem"\r'}, {}, {"private_key": Path("/k.pem")}),
         ({"WONDER_PRIVATE_KEY_PASSPHRASE": " 'p'\n"}, {}, {"passphrase": " 'p'\n"}),
         # Around the others, whitespace and quotes are removed.
@@ -345,10 +345,12 @@ def test_all_missing_variables_are_reported_in_one_error(
     assert str(caught.value) == f"Set {reported} in the environment. (nothing was sent)"
 
 
-@pytest.mark.parametrize("override", [{"app_id": ""}, {"private_key": ""}, {"environment": ""}], ids=str)
-def test_an_empty_override_is_not_filled_from_the_environment(override: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match="Set WONDER_"):
-        settings_from(environ(), override)
+@for_both_clients
+@pytest.mark.parametrize("name", ["app_id", "private_key", "environment", "base_url", "language"])
+def test_an_empty_override_is_not_filled_from_the_environment(kind: Kind, name: str) -> None:
+    override: Any = {name: ""}
+    with pytest.raises(ConfigurationError, match=f"^{name}= "):
+        kind.from_env(environ(WONDER_PRIVATE_KEY=pem()), **override)
 
 
 def test_the_key_and_its_file_contradict_each_other() -> None:
@@ -507,7 +509,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "private_key": ({"private_key": "garbage"}, "private_key= is not a PEM"),
     "passphrase": ({"private_key": pem(PASSPHRASE), "passphrase": "hunter2"}, "passphrase= is wrong"),
     "environment": ({"environment": "live"}, "environment= must be"),
-    "base_url": ({"base_url": "http://gateway.example"}, "base_url= must use https"),
+    "base_url": ({"base_url": "http://gateway.example"}, "base_url= must be https://"),
     "language": ({"language": "de"}, "language= must be"),
     "timeout": ({"timeout": -1}, "timeout= must be a number above 0"),
     "retry": ({"retry": RetryPolicy}, "retry= must be a RetryPolicy"),

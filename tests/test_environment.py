@@ -244,7 +244,10 @@ def test_aiohttp_needs_its_extra() -> None:
 
 
 @for_both_clients
-@pytest.mark.parametrize(("content", "problem"), [(None, "No such file or directory"), ("no PEM", r"\[X509.*")])
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [(None, "No such file or directory"), ("no PEM", "expected the path of a PEM file with certificates")],
+)
 def test_certificates_that_cannot_be_read_are_an_error_of_the_client(
     kind: Kind, content: str | None, problem: str, tmp_path: Path
 ) -> None:
@@ -253,8 +256,7 @@ def test_certificates_that_cannot_be_read_are_an_error_of_the_client(
         file.write_text(content)
     with environment(SSL_CERT_FILE=str(file)), pytest.raises(ConfigurationError) as caught:
         kind("app", key(), environment="sandbox")
-    told = f"The certificates of SSL_CERT_FILE cannot be read: {problem}\\."
-    assert re.fullmatch(told, str(caught.value.args[0]))
+    assert caught.value.args == (f"SSL_CERT_FILE cannot be used: {problem}.",)
 
 
 @for_both_clients
@@ -275,7 +277,7 @@ def test_a_key_log_is_not_written(tmp_path: Path) -> None:
         assert certificates(ORIGIN).keylog_filename is None
     with (
         environment(SSLKEYLOGFILE=str(tmp_path / "missing" / "keys")),
-        pytest.raises(ConfigurationError, match=r"^SSLKEYLOGFILE cannot be written: No such file or directory\."),
+        pytest.raises(ConfigurationError, match=r"^SSLKEYLOGFILE cannot be used: No such file or directory\."),
     ):
         certificates(ORIGIN)
 

@@ -110,12 +110,11 @@ def test_an_https_proxy_and_the_gateway_share_the_certificates(files: Mapping[st
     assert len(options["verify"].get_ca_certs()) == 1
 
 
-PATH = "client_certificate= must be the path of an existing file, or a tuple of two and an optional password."
-NO_PEM = (
-    "client_certificate= cannot be used: expected PEM, a certificate and its own key, with the key's password if it is "
-    "encrypted."
-)
-UNREADABLE = r"The certificates of ca_file= cannot be read: \[X509.*"
+PEM = "a PEM file with a certificate and its own key, or a tuple of two and the password of an encrypted key"
+NO_PEM = f"client_certificate= cannot be used: expected {PEM}."
+NO_AUTHORITIES = "ca_file= cannot be used: expected the path of a PEM file with certificates."
+NO_FILE = "(ca_file|client_certificate)= cannot be used: No such file or directory."
+FOLDER = "(ca_file|client_certificate)= cannot be used: Is a directory."
 BAD = {
     "proxy": [
         *(
@@ -125,16 +124,21 @@ BAD = {
         ("socks5://svc:Tr0ub@proxy.example", "The proxy from proxy= cannot be used: a SOCKS proxy needs .*"),
     ],
     "ca_file": [
-        *((value, "ca_file= must be the path of an existing file.") for value in ("missing", "", 1, b"", "a\0b")),
-        ("folder", "The certificates of ca_file= cannot be read: Is a directory."),
-        *((name, UNREADABLE) for name in ("no PEM", "empty", "key")),
+        *((value, "ca_file= must be the path of a PEM file, not .*") for value in ("", b"")),
+        *(("missing", NO_FILE), ("folder", FOLDER)),
+        *((value, NO_AUTHORITIES) for value in ("no PEM", "empty", "key", "a\0b", 1)),
     ],
     "client_certificate": [
-        *((value, PATH) for value in ("missing", "", 1, (), ("both",), ("certificate", "missing"), ("both", SECRET))),
-        *((("certificate", "encrypted key", password), PATH) for password in (None, 1, [SECRET], lambda: SECRET)),
-        (("certificate", "key", SECRET, SECRET), PATH),
-        (("certificate", None), PATH),
-        ("folder", "client_certificate= cannot be used: Is a directory."),
+        *((value, NO_FILE) for value in ("", "missing", ("certificate", "missing"), ("both", SECRET))),
+        *(
+            (value, NO_PEM)
+            for value in (1, (), ("both",), ("certificate", None), ("certificate", "key", SECRET, SECRET))
+        ),
+        *(
+            (("certificate", "encrypted key", password), f"client_certificate= must be {PEM}, not .*")
+            for password in (None, 1, [SECRET], lambda: SECRET)
+        ),
+        ("folder", FOLDER),
         *((name, NO_PEM) for name in ("no PEM", "empty", "certificate", "key", "encrypted key")),
         *((("certificate", name), NO_PEM) for name in ("key of another", "key in DER", "certificate", "encrypted key")),
         *((("certificate", "encrypted key", word), NO_PEM) for word in ("", f"{SECRET}!", b"x" * 2000, "\udce4")),
@@ -189,8 +193,7 @@ def test_a_transport_of_the_callers_own_takes_none_of_them(kind: Kind, setting: 
     arguments: dict[str, Any] = {"transport": httpx.MockTransport(lambda _: httpx.Response(200)), setting: SECRET}
     with pytest.raises(ConfigurationError) as caught:
         kind("app", key(), environment="sandbox", **arguments)
-    told = f"transport= is your own transport, which ignores {setting}=: configure it there."
-    assert caught.value.args == (told,)
+    assert caught.value.args == (f"transport= is your own, which ignores {setting}=: configure it there.",)
     assert SECRET not in "".join(crash_report(caught.value))
 
 

@@ -25,12 +25,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from wonder_payment import ConfigurationError, PaymentToken, PollPolicy, RetryPolicy, WonderClient, WonderError
 from wonder_payment.config import (
+    LANGUAGES,
     check_batch,
     check_callback,
     check_wait,
     checked_app_id,
+    checked_choice,
     checked_customer,
-    checked_language,
     checked_origin,
     checked_transport,
     checked_uuid,
@@ -60,7 +61,7 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "app_id": checked_app_id,
     "environment": lambda value: resolved_origin(value, None),
     "base_url": checked_origin,
-    "language": checked_language,
+    "language": partial(checked_choice, name="language=", choices=LANGUAGES),
     "timeout": partial(number, "timeout", above=True),
     "retry": lambda value: _client(retry=value),
     "poll": lambda value: check_wait(1.0, value, None),

@@ -13,7 +13,6 @@ from . import config
 from ._flow import Policy
 from ._keys import key_or_signer, loaded_key
 from ._redact import clears_locals
-from ._variables import key_variable, settings_from
 from .errors import WonderError
 from .events import AttemptEvent
 from .models import TokenReference
@@ -53,7 +52,7 @@ class BaseClient(Generic[TransportT]):
         config.check_callback("on_attempt=", on_attempt)
         self._app_id = config.checked_app_id(app_id)
         self._origin = config.resolved_origin(environment, base_url)
-        self._language = config.checked_language(language)
+        self._language = config.checked_choice(language, "language=", config.LANGUAGES)
         self._policy = Policy(retry, timeout, on_retry, on_attempt)
         self._auth = WonderAuth(self._app_id, key_or_signer(private_key, passphrase), origin=self._origin)
         self._max_connections = max_connections
@@ -80,12 +79,12 @@ class BaseClient(Generic[TransportT]):
             TypeError: An override is not an argument of the client.
             ConfigurationError: A setting is missing or wrong. All missing settings are reported at once.
         """
-        settings = settings_from(environ, overrides)
+        settings = config.settings_from(environ, overrides)
         if "private_key" not in overrides:
             # Loaded here, so that a message names the variables.
             key, passphrase = settings["private_key"], settings.pop("passphrase")
             source = "passphrase=" if "passphrase" in overrides else "WONDER_PRIVATE_KEY_PASSPHRASE"
-            settings["private_key"] = loaded_key(key, passphrase, names=(key_variable(key), source))
+            settings["private_key"] = loaded_key(key, passphrase, config.key_variable(key), source)
         return cls(**settings)
 
     def with_options(
@@ -110,7 +109,7 @@ class BaseClient(Generic[TransportT]):
         client = object.__new__(type(self))
         vars(client).update(vars(self))
         client._policy = attrs.evolve(policy, timeout=timeout, retry=retry)
-        client._language = config.checked_language(language) or self._language
+        client._language = config.checked_choice(language, "language=", config.LANGUAGES) or self._language
         return client
 
     def __repr__(self) -> str:

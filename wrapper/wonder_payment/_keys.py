@@ -6,46 +6,41 @@ cryptography library leaves this module, because its text may quote the key.
 
 import base64
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    load_der_private_key,
-    load_der_public_key,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
 
-from .config import plain_text, unquoted
+from .config import plain_text, require, unquoted
 from .errors import ConfigurationError
 from .protocols import Signer
 
 _CREATE = "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048"
 
-# In text without line breaks.
-_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----")
-_ENCRYPTED = re.compile(r" ?(Proc-Type: ?4,ENCRYPTED) (DEK-Info: ?[A-Z0-9-]+,[0-9A-Fa-f]+) ")
+# In text without line breaks: the label, the headers of an encrypted PKCS#1 key, and the base64.
+_KEY = re.compile(r"-----BEGIN ((?!OPENSSH)[A-Z ]*PRIVATE KEY)-----( ?Proc-Type:.*? DEK-Info: ?\S+ )?(.*?)-----END ")
 
-# The start of DER: a sequence with its length.
-_SEQUENCE = rb"\x30(?:[\x00-\x80]|\x81.|\x82..|\x83...)"
-
-_PUBLIC = "is a public key: use its private half"
-_CERTIFICATE = "is a certificate: use its private key"
-_PKCS12 = "is in the PKCS#12 format: convert it with `openssl pkcs12 -in FILE -nocerts -nodes`"
-_OPENSSH = "is in the OpenSSH format: convert it with `ssh-keygen -p -m PEM -f FILE`"
+# In DER, a sequence is a "0", its length and its items. The first item of a public key is an algorithm, but none of
+# those that encrypt a private key; or it is a modulus.
+_LENGTH = r"(?:[\x00-\x80]|\x81.|\x82..|\x83...)"
+_PUBLIC = rf"\A0{_LENGTH}(0{_LENGTH}\x06.(?!\x2a\x86\x48\x86\xf7\x0d\x01[\x05\x0c])|\x02[\x81\x82])"
 
 # What other formats contain, and the fix.
-_OTHER_LABELS = {"PUBLIC KEY": _PUBLIC, "CERTIFICATE": _CERTIFICATE, "OPENSSH PRIVATE KEY": _OPENSSH}
-_OTHER_TEXTS = {
+_OTHERS = {
+    rf"\A0{_LENGTH}\x02\x01\x03": "is in the PKCS#12 format: convert it with `openssl pkcs12 -in FILE -nocerts -nodes`",
+    "OPENSSH PRIVATE KEY": "is in the OpenSSH format: convert it with `ssh-keygen -p -m PEM -f FILE`",
     "PuTTY-User-Key-File": "is in the PuTTY format: convert it with `puttygen FILE -O private-openssh -o key.pem`",
     '"kty"': "is a JWK: convert it to a PEM",
     "<RSAKeyValue>": "is an XML key: convert it to a PEM",
-    "ssh-rsa ": _PUBLIC,
-    "ssh-ed25519 ": _PUBLIC,
-    "-----BEGIN ": "cannot be read: the key is damaged, or its end is missing",
+    "PRIVATE KEY-----": "cannot be read: the key is damaged, or its end is missing",
+    rf"PUBLIC KEY-----|ssh-(rsa|ed25519) |{_PUBLIC}": "is a public key: use its private half",
+    rf"CERTIFICATE|\A0{_LENGTH}0{_LENGTH}\xa0\x03\x02\x01": "is a certificate: use its private key",
+    "-----BEGIN ": "is a PEM of another kind, or its end is missing",
 }
-_OTHER_DER = {_SEQUENCE + rb"\x02\x01\x03": _PKCS12, _SEQUENCE * 2 + rb"\xa0\x03\x02\x01": _CERTIFICATE}
+_NO_PEM = "is not a PEM: it has no `BEGIN … PRIVATE KEY`. To pass a file, use WONDER_PRIVATE_KEY_FILE or a pathlib.Path"
 
 
 def key_or_signer(key: object, passphrase: object = None) -> RSAPrivateKey | Signer:
@@ -58,43 +53,36 @@ def key_or_signer(key: object, passphrase: object = None) -> RSAPrivateKey | Sig
     is_signer = isinstance(key, Signer) and not isinstance(key, RSAPrivateKey | type)
     if is_signer and not type(key).__module__.startswith("cryptography."):
         return cast("Signer", key)
-    return loaded_key(key, passphrase)
+    return loaded_key(key, passphrase, "private_key=", "passphrase=")
 
 
 class _Problem(Exception):  # noqa: N818 (it never leaves this module)
     """What is wrong with a key, in words that follow its name."""
 
 
-def loaded_key(
-    key: object, passphrase: object = None, *, names: tuple[str, str] = ("private_key=", "passphrase=")
-) -> RSAPrivateKey:
+def loaded_key(key: object, passphrase: object, name: str, passphrase_name: str) -> RSAPrivateKey:
     """Return the RSA private key in any of its forms.
 
     Args:
         key: Text or bytes, the path of a file, or the key itself, which is returned as it is.
         passphrase: The passphrase of an encrypted key.
-        names: Where the key and the passphrase come from, for the message.
+        name: Where the key comes from, for the message.
+        passphrase_name: Where the passphrase comes from.
 
     Raises:
         ConfigurationError: It is not an RSA private key. The message says what it is, and quotes nothing of it.
     """
-    name, passphrase_name = names
     content, password = _bytes(key), _bytes(passphrase)
-    if passphrase is not None and password is None:
-        raise ConfigurationError(
-            f"{passphrase_name} must be text or bytes, not {type(passphrase).__name__}.", attempts=0
-        )
+    is_path = issubclass(type(key), Path)
+    require(passphrase is None or password is not None, f"{passphrase_name} must be text or bytes", passphrase)
     if issubclass(type(key), RSAPrivateKey):
         return cast("RSAPrivateKey", key)
-    is_path = issubclass(type(key), Path)
-    if content is None and not is_path:
-        expected = "a private key: text, bytes, a pathlib.Path or an RSAPrivateKey"
-        if name == "private_key=":
-            expected += ", or an object with sign(message)"
-        raise ConfigurationError(f"{name} must be {expected}, not {type(key).__name__}.", attempts=0)
+    or_signer = ", or an object with sign(message)" if name == "private_key=" else ""
+    rule = f"{name} must be a private key: text, bytes, a pathlib.Path or an RSAPrivateKey{or_signer}"
+    require(is_path or content is not None, rule, key)
     try:
         content = _content_of(cast("Path", key)) if is_path else cast("bytes", content)
-        return _rsa(_encoded(content), password, passphrase_name)
+        return _rsa(_encoded(content), password or b"", passphrase_name)
     except _Problem as problem:
         text = str(problem)
     raise ConfigurationError(f"{name} {text}. Expected an RSA private key. Create one with `{_CREATE}`.", attempts=0)
@@ -111,31 +99,28 @@ def _content_of(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a path"
-    raise _Problem(f"cannot be read: {reason}")
+        raise _Problem(f"cannot be read: {getattr(error, 'strerror', 'not a path')}") from None
 
 
 def _encoded(content: bytes) -> bytes:
     """Return the one private key in a content, as PEM or DER."""
-    if content.startswith(b"0") and not content.isascii():
-        return content
-    text = _one_line(content)
-    blocks = [(str(label), str(body)) for label, body in _BLOCK.findall(text)]
-    keys = [block for block in blocks if block[0].endswith("PRIVATE KEY")]
+    is_der = content.startswith(b"0") and not content.isascii()
+    text = content.decode("latin-1") if is_der else _one_line(content)
+    keys = _KEY.findall(text)
     if len(keys) > 1:
         raise _Problem(f"has {len(keys)} private keys: keep the one that the vendor knows")
-    for label, _body in keys or blocks:
-        for part, problem in _OTHER_LABELS.items():
-            if part in label:
-                raise _Problem(problem)
     if keys:
         return _pem(*keys[0])
-    if blocks:
-        raise _Problem("is a PEM of another kind")
-    for part, problem in _OTHER_TEXTS.items():
-        if part in text:
+    for pattern, problem in _OTHERS.items():
+        if re.search(pattern, text, re.DOTALL):
             raise _Problem(problem)
-    return _from_base64(text)
+    if is_der:
+        return content
+    bare = unquoted(text).replace(" ", "")
+    with suppress(ValueError):
+        if bare:
+            return _encoded(base64.b64decode(bare, validate=True))
+    raise _Problem(_NO_PEM)
 
 
 def _one_line(content: bytes) -> str:
@@ -144,64 +129,28 @@ def _one_line(content: bytes) -> str:
     return re.sub(r"(\\+[nrt]|\s)+", " ", text).replace("\\", "")
 
 
-def _pem(label: str, body: str) -> bytes:
+def _pem(label: str, headers: str, body: str) -> bytes:
     """Return a PEM with the line breaks that its parsers require."""
-    encrypted = _ENCRYPTED.match(body)
-    headers = [encrypted[1], encrypted[2], ""] if encrypted else []
-    base64_lines = re.findall(".{1,64}", body[encrypted.end() if encrypted else 0 :].replace(" ", ""))
-    return "\n".join([f"-----BEGIN {label}-----", *headers, *base64_lines, f"-----END {label}-----", ""]).encode()
+    headers = headers.strip().replace(" DEK-Info", "\nDEK-Info") + "\n\n" if headers else ""
+    lines = "\n".join(re.findall(".{1,64}", body.replace(" ", "")))
+    return f"-----BEGIN {label}-----\n{headers}{lines}\n-----END {label}-----\n".encode()
 
 
-def _from_base64(text: str) -> bytes:
-    """Return the key of which a text is the base64, or the base64 of its base64."""
-    try:
-        content = base64.b64decode(unquoted(text).replace(" ", ""), validate=True)
-    except ValueError:
-        content = b""
-    if not content:
-        raise _Problem(
-            "is not a PEM: the line `-----BEGIN … PRIVATE KEY-----` is missing. "
-            "To pass a file, use WONDER_PRIVATE_KEY_FILE or a pathlib.Path"
-        )
-    return _encoded(content)
-
-
-def _rsa(encoded: bytes, password: bytes | None, passphrase_name: str) -> RSAPrivateKey:
-    is_der = encoded.startswith(b"0")
-    load = load_der_private_key if is_der else load_pem_private_key
-    key, problem = None, ""
-    for candidate in _passwords(password):
+def _rsa(encoded: bytes, password: bytes, passphrase_name: str) -> RSAPrivateKey:
+    load = load_der_private_key if encoded.startswith(b"0") else load_pem_private_key
+    bare = password.strip(b" \t\r\n\"'")
+    # As it is, then without a line end, then without the quotes around it.
+    candidates: list[bytes | None] = [password, password.rstrip(b"\r\n"), bare] if bare else [None]
+    for candidate in dict.fromkeys(candidates):
         try:
             key = load(encoded, candidate)
-            break
         except TypeError:
-            required = f"is encrypted: pass its passphrase in {passphrase_name}"
-            problem = f"is not encrypted: omit {passphrase_name}" if candidate else required
-            break
+            problem = "is not encrypted: omit" if bare else "is encrypted: pass its passphrase in"
+            raise _Problem(f"{problem} {passphrase_name}") from None
         except (ValueError, UnsupportedAlgorithm):
-            wrong = f"{passphrase_name} is wrong, or " if candidate else ""
-            problem = (is_der and _other_der(encoded)) or f"cannot be read: {wrong}the key is damaged"
-    if key is None:
-        raise _Problem(problem)
-    if not isinstance(key, RSAPrivateKey):
+            continue
+        if isinstance(key, RSAPrivateKey):
+            return key
         raise _Problem(f"is {type(key).__name__.removesuffix('PrivateKey')}, not RSA")
-    return key
-
-
-def _passwords(password: bytes | None) -> list[bytes | None]:
-    r"""Return what to try: the passphrase, then without a line end, then without the quotes around it."""
-    bare = unquoted((password or b"").decode("latin-1")).encode("latin-1")
-    if not password or not bare:
-        return [None]
-    return list(dict.fromkeys([password, password.rstrip(b"\r\n"), bare]))
-
-
-def _other_der(encoded: bytes) -> str | None:
-    for start, problem in _OTHER_DER.items():
-        if re.match(start, encoded, re.DOTALL):
-            return problem
-    try:
-        load_der_public_key(encoded)
-    except (ValueError, UnsupportedAlgorithm):
-        return None
-    return _PUBLIC
+    wrong = f"{passphrase_name} is wrong, or " if bare else ""
+    raise _Problem(f"cannot be read: {wrong}the key is damaged")

@@ -1,9 +1,15 @@
-"""Arguments become checked values. Nothing is guessed, and nothing is sent."""
+"""Arguments and environment variables become checked values. Nothing is guessed, and nothing is sent.
+
+A check raises a `ConfigurationError` that names the setting. The checks of UUIDs raise an `InvalidTokenError`.
+"""
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from difflib import get_close_matches
 from enum import StrEnum
+from functools import partial
 from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any, TypeAlias, TypedDict, cast
@@ -34,9 +40,7 @@ _ORIGIN = re.compile(r"[a-z]+://(\[[^\]/?#@%]+\]|[^/?#@%:\\\s\0-\x1f]+)(:[0-9]{1
 _HOST = re.compile(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.?")
 
 # What a message may quote: words and URLs, without digits that a passphrase may have, and without credentials.
-_QUOTABLE = re.compile(
-    r"[A-Za-z_. /-]{0,24}|[a-z]+://[\w.-]{1,60}(:\d{0,5})?(/[\w./-]{0,60})?", re.ASCII | re.IGNORECASE
-)
+_QUOTABLE = re.compile(r"(?ai)[a-z_. /-]{0,24}|[a-z]+://[\w.-]{1,60}(:\d{0,5})?(/[\w./-]{0,60})?")
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -51,9 +55,6 @@ class Environment(StrEnum):
     def base_url(self) -> str:
         """The gateway's scheme and host."""
         return "https://gateway-stg.wonder.today" if self is Environment.SANDBOX else "https://gateway.wonder.today"
-
-
-_ENVIRONMENTS = " or ".join(Environment)
 
 
 class Settings(TypedDict, total=False):
@@ -97,6 +98,15 @@ def described(value: object) -> str:
     return repr(text) if _QUOTABLE.fullmatch(text) and redact(text) == text.strip() else f"text of length {len(text)}"
 
 
+def require(is_good: object, rule: str, value: object) -> None:
+    """Raise a `ConfigurationError` unless a value is good.
+
+    The message begins with ``rule``, which names the setting and says what it must be. Then it describes the value.
+    """
+    if not is_good:
+        raise ConfigurationError(f"{rule}, not {described(value)}.", attempts=0)
+
+
 def checked_uuid(name: str, value: object) -> UUID:
     """Return the UUID, if it has the usual form: five groups of hexadecimal digits.
 
@@ -113,11 +123,7 @@ def checked_uuid(name: str, value: object) -> UUID:
 
 
 def checked_customer(customer_uuid: object) -> str | None:
-    """Return the customer's UUID; None if there is none, which in the contract's path is the literal ``uuid``.
-
-    Raises:
-        InvalidTokenError: It is not a UUID.
-    """
+    """Return the customer's UUID; None if there is none, which in the contract's path is the literal ``uuid``."""
     if customer_uuid is None or plain_text(customer_uuid) == "uuid":
         return None
     return str(checked_uuid("customer_uuid", customer_uuid))
@@ -126,43 +132,25 @@ def checked_customer(customer_uuid: object) -> str | None:
 def checked_app_id(app_id: object, name: str = "app_id=") -> str:
     """Return the app id without whitespace and quotes around it, if the Credential header can hold it.
 
-    Args:
-        app_id: The app id.
-        name: Where it came from, for the message; so in the functions below.
-
-    Raises:
-        ConfigurationError: The header cannot hold it.
+    ``name`` is where it came from, for the message; so in the functions below.
     """
     text = unquoted(plain_text(app_id) or "")
-    if not _APP_ID.fullmatch(text):
-        required = "must be the app id from the vendor, in visible ASCII characters without a slash"
-        raise ConfigurationError(f"{name} {required}, not {described(app_id)}.", attempts=0)
+    require(_APP_ID.fullmatch(text), f"{name} must be your app id, in visible ASCII characters without a slash", app_id)
     return text
 
 
-def checked_language(language: object, name: str = "language=") -> str | None:
-    """Return the language, if the gateway supports it.
-
-    Raises:
-        ConfigurationError: It does not.
-    """
-    text = plain_text(language)
-    if language is not None and text not in LANGUAGES:
-        raise ConfigurationError(
-            f"{name} must be one of {', '.join(LANGUAGES)}, not {described(language)}.", attempts=0
-        )
+def checked_choice(value: object, name: str, choices: Iterable[str]) -> str | None:
+    """Return the value if it is one of the choices or None."""
+    text = plain_text(value)
+    require(value is None or text in list(choices), f"{name} must be {' or '.join(choices)}", value)
     return text
 
 
 def check_callback(name: str, callback: object) -> None:
-    """Check that a callback is a plain function, or None.
-
-    Raises:
-        ConfigurationError: It is not; the message names the argument.
-    """
+    """Check that a callback is a plain function, or None."""
     is_async = iscoroutinefunction(callback) or iscoroutinefunction(type(callback).__call__)
-    if callback is not None and (is_async or not callable(callback)):
-        raise ConfigurationError(f"{name} must be a plain function: an async one is never awaited.", attempts=0)
+    is_plain = callback is None or (callable(callback) and not is_async)
+    require(is_plain, f"{name} must be a plain function (an async one is never awaited)", callback)
 
 
 def checked_transport(transport: Any, kind: type, **network: object) -> Any:
@@ -171,36 +159,25 @@ def checked_transport(transport: Any, kind: type, **network: object) -> Any:
     Raises:
         ConfigurationError: It is not; or it is the caller's own, which uses none of the settings of the network.
     """
-    given = [f"{name}=" for name, value in network.items() if value is not None]
     is_own = isinstance(transport, kind)
-    if transport is None or plain_text(transport) == "fast" or (is_own and not given):
-        return transport
-    problem = f"must be an httpx.{kind.__name__}, 'fast' or None, not {described(transport)}"
-    if is_own:
-        problem = f"is your own transport, which ignores {given[0]}: configure it there"
-    raise ConfigurationError(f"transport= {problem}.", attempts=0)
+    is_known = transport is None or is_own or plain_text(transport) == "fast"
+    require(is_known, f"transport= must be an httpx.{kind.__name__}, 'fast' or None", transport)
+    for name, value in network.items():
+        if is_own and value is not None:
+            raise ConfigurationError(f"transport= is your own, which ignores {name}=: configure it there.", attempts=0)
+    return transport
 
 
 def check_policy(timeout: object, retry: object) -> None:
-    """Check the options of a call.
-
-    Raises:
-        ConfigurationError: One is wrong; the message names it.
-    """
+    """Check the options of a call."""
     number("timeout=", timeout, above=True)
-    if not isinstance(retry, RetryPolicy):
-        raise ConfigurationError("retry= must be a RetryPolicy; RetryPolicy.never() turns retries off.", attempts=0)
+    require(isinstance(retry, RetryPolicy), "retry= must be a RetryPolicy (no retries: RetryPolicy.never())", retry)
 
 
 def check_wait(timeout: object, poll: object, on_poll: object) -> None:
-    """Check the arguments of a wait.
-
-    Raises:
-        ConfigurationError: One is wrong; the message names it.
-    """
+    """Check the arguments of a wait."""
     number("timeout", timeout, above=True)
-    if not isinstance(poll, PollPolicy):
-        raise ConfigurationError("poll must be a PollPolicy.", attempts=0)
+    require(isinstance(poll, PollPolicy), "poll must be a PollPolicy", poll)
     check_callback("on_poll", on_poll)
 
 
@@ -210,74 +187,30 @@ def check_batch(tokens: object, kinds: Any, concurrency: object, max_per_second:
     Raises:
         ConfigurationError: ``tokens`` is no iterable of these kinds, or one token; or a number is out of bounds.
     """
-    if isinstance(tokens, str | bytes) or not isinstance(tokens, kinds):
-        raise ConfigurationError("tokens must be an iterable of tokens, not a single token.", attempts=0)
+    is_iterable = isinstance(tokens, kinds) and not isinstance(tokens, str | bytes)
+    require(is_iterable, "tokens must be an iterable of tokens", tokens)
     number("concurrency", concurrency, minimum=1, maximum=10_000, whole=True)
     if max_per_second is not None:
         number("max_per_second", max_per_second, minimum=0.001)
 
 
 def resolved_origin(environment: object, base_url: object) -> str:
-    """Return the scheme, host and port of the gateway.
-
-    Args:
-        environment: An `Environment` or its value; None only together with ``base_url``.
-        base_url: The URL to use instead of the environment's own.
-
-    Raises:
-        ConfigurationError: There is neither; or the URL is not https although its host is not loopback, or it has more
-            than scheme, host and port.
-    """
-    known = None if environment is None else checked_environment(environment)
+    """Return the scheme, host and port of the gateway: those of ``base_url``, or else those of the environment."""
+    known = checked_choice(environment, "environment=", Environment)
     if base_url is not None:
         return checked_origin(base_url)
-    if known is None:
-        raise ConfigurationError(
-            f"environment= must be {_ENVIRONMENTS}, unless you pass base_url=: there is no default.", attempts=0
-        )
-    return known.base_url
-
-
-def checked_environment(environment: object, name: str = "environment=") -> Environment:
-    """Return the environment of this value.
-
-    Raises:
-        ConfigurationError: There is none.
-    """
-    for choice in Environment:
-        if choice == plain_text(environment):
-            return choice
-    raise ConfigurationError(f"{name} must be {_ENVIRONMENTS}, not {described(environment)}.", attempts=0)
+    require(known, "environment= must be sandbox or production if base_url= is None (there is no default)", environment)
+    return Environment(cast("str", known)).base_url
 
 
 def checked_origin(base_url: object, name: str = "base_url=") -> str:
-    """Return the scheme, host and port of a URL, if it has nothing else and is https or on a loopback host.
-
-    Raises:
-        ConfigurationError: It is anything else.
-    """
-    text = str(base_url) if type(base_url) is httpx.URL else plain_text(base_url)
-    given = described(base_url if text is None else text)
-    if text is None or not _ORIGIN.fullmatch(text):
-        # A path would be signed, and the proxy that strips it would break the signature.
-        raise ConfigurationError(
-            f"{name} must have only a scheme, a host and an optional port, not {given}.", attempts=0
-        )
-    try:
-        url = httpx.URL(text)
-        host = url.host  # decodes Punycode, and fails if it is malformed
-        if not _HOST.fullmatch(url.raw_host.decode("ascii")):
-            ipaddress.ip_address(host)
-    except (httpx.InvalidURL, ValueError):
-        required = "must have a valid host name or IP address"
-        raise ConfigurationError(f"{name} {required}, not {given}.", attempts=0) from None
-    if url.port is not None and not 0 < url.port < 2**16:
-        raise ConfigurationError(f"{name} must have a port from 1 to 65535, not {given}.", attempts=0)
-    if not (url.scheme == "https" or (url.scheme == "http" and is_loopback(host))):
-        raise ConfigurationError(
-            f"{name} must use https, not {given}. Plain http works with a loopback host only.", attempts=0
-        )
-    return origin_of(url)
+    """Return the scheme, host and port of a URL, if it has nothing else and is https or on a loopback host."""
+    text = plain_text(base_url) or ""
+    # A path would be signed, and the proxy that strips it would break the signature.
+    url = parsed_url(text) if _ORIGIN.fullmatch(text) else None
+    is_good = url and (url.scheme == "https" or (url.scheme == "http" and is_loopback(url.host)))
+    require(is_good, f"{name} must be https://host or https://host:port, or http with a loopback host", base_url)
+    return origin_of(httpx.URL(text))
 
 
 def origin_of(url: httpx.URL) -> str:
@@ -286,9 +219,78 @@ def origin_of(url: httpx.URL) -> str:
     return str(httpx.URL(f"{url.scheme}://{url.netloc.decode('ascii')}"))
 
 
+def parsed_url(text: str) -> httpx.URL | None:
+    """Return the URL, if its host and its port are valid."""
+    with suppress(httpx.InvalidURL, ValueError):
+        url = httpx.URL(text)
+        is_host = address_of(url.host) or _HOST.fullmatch(url.raw_host.decode("ascii"))
+        return url if is_host and (url.port is None or 0 < url.port < 2**16) else None
+    return None
+
+
+def address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the IP address that a host is; None if it is a name."""
+    with suppress(ValueError):
+        return ipaddress.ip_address(host)
+    return None
+
+
 def is_loopback(host: str) -> bool:
     """Return whether a host is on the loopback interface, by its name or its address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    address = address_of(host)
+    return address.is_loopback if address else host == "localhost"
+
+
+# What checks each variable but those of the key, with its name for the message.
+_CHECKS: dict[str, Callable[[object, str], object]] = {
+    "app_id": checked_app_id,
+    "environment": partial(checked_choice, choices=Environment),
+    "base_url": checked_origin,
+    "language": partial(checked_choice, choices=LANGUAGES),
+}
+
+
+def settings_from(environ: Mapping[str, str], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keyword arguments of a client, from environment variables and their overrides.
+
+    Whitespace and quotes around a variable are removed, except from a passphrase; an empty one counts as missing. An
+    override replaces its variable; ``private_key`` also replaces the variable of the passphrase. All are checked here
+    but the key and the overrides.
+
+    Raises:
+        TypeError: There is no such override.
+        ConfigurationError: Settings are missing (all are named), a variable is wrong, or two contradict each other.
+    """
+
+    def variable(name: str) -> str | None:
+        return unquoted(environ.get(f"WONDER_{name.upper()}") or "") or None
+
+    for name in sorted(overrides.keys() - Settings.__optional_keys__):
+        near = get_close_matches(name, Settings.__optional_keys__, 1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise TypeError(f"from_env() got an unexpected keyword argument {name!r}.{hint}")
+    settings: dict[str, Any] = {}
+    for name, check in _CHECKS.items():
+        value = None if name in overrides else variable(name)
+        settings[name] = None if value is None else check(value, f"WONDER_{name.upper()}")
+    if "private_key" not in overrides:
+        key, file = variable("private_key"), variable("private_key_file")
+        if key and file:
+            raise ConfigurationError("Set WONDER_PRIVATE_KEY or WONDER_PRIVATE_KEY_FILE, not both.", attempts=0)
+        settings["private_key"] = Path(file) if file else key
+        settings["passphrase"] = environ.get("WONDER_PRIVATE_KEY_PASSPHRASE") or None
+    settings |= overrides
+    is_missing = {
+        "WONDER_APP_ID": settings["app_id"] is None,
+        "WONDER_PRIVATE_KEY (or WONDER_PRIVATE_KEY_FILE)": settings["private_key"] is None,
+        "WONDER_ENVIRONMENT (sandbox or production)": settings["environment"] is None and settings["base_url"] is None,
+    }
+    missing = ", ".join(name for name in is_missing if is_missing[name])
+    if missing:
+        raise ConfigurationError(f"Set {missing} in the environment.", attempts=0)
+    return settings
+
+
+def key_variable(private_key: object) -> str:
+    """Return the name of the variable that `settings_from` took the private key from."""
+    return "WONDER_PRIVATE_KEY_FILE" if isinstance(private_key, Path) else "WONDER_PRIVATE_KEY"

@@ -160,7 +160,7 @@ def load_private_key(key: str | bytes | Path | RSAPrivateKey, passphrase: str | 
         ConfigurationError: This is not an RSA private key. The message says what is wrong and quotes nothing of the
             key.
     """
-    return loaded_key(key, passphrase, names=("key=", "passphrase="))
+    return loaded_key(key, passphrase, "key=", "passphrase=")
 
 
 class WonderAuth(httpx.Auth):

@@ -8,7 +8,9 @@ import logging
 import os
 import re
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from urllib.request import getproxies
 
 import httpx
 
-from wonder_payment.config import is_loopback, plain_text
+from wonder_payment.config import address_of, is_loopback, parsed_url, plain_text, require
 from wonder_payment.errors import ConfigurationError
 
 logger = logging.getLogger("wonder_payment")
@@ -24,8 +26,10 @@ logger = logging.getLogger("wonder_payment")
 # An entry of NO_PROXY: an IPv6 address in brackets, a text without a colon, or an IPv6 address; perhaps with a port.
 _ENTRY = re.compile(r"(?P<host>\[[^]]+\](/[0-9]+)?|[^:[\]]+|[^[\]]*:[^[\]]*:[^[\]]*)(:(?P<port>[0-9]{1,5}))?")
 
-# A host, or with a dot in front the hosts below it.
-_NAME = re.compile(r"(\*?\.)?[\w-]+(\.[\w-]+)*\.?")
+# All hosts, a host, or with a dot in front the hosts below it.
+_NAME = re.compile(r"\*|(\*?\.)?[\w-]+(\.[\w-]+)*\.?")
+
+_SCHEMES = {"http", "https", "socks5", "socks5h"}
 
 
 def network_options(
@@ -37,9 +41,8 @@ def network_options(
         ConfigurationError: An argument or a variable is wrong. The message names it and quotes no secret.
     """
     found = environment_proxy(origin) if proxy is None else _proxy("proxy=", plain_text(proxy) or "")
-    if proxy is not None and found and origin.startswith("http:") and not is_loopback(found.url.host):
-        problem = "proxy= must be on a loopback host if base_url= is http: plain http must stay on this machine."
-        raise ConfigurationError(problem, attempts=0)
+    is_local = not found or origin.startswith("https:") or is_loopback(found.url.host)
+    require(is_local, "proxy= must be on a loopback host if base_url= is http", proxy)
     secure = found if found and found.url.scheme == "https" else None
     context = certificates("https:" if secure else origin, ca_file)
     if client_certificate is not None:
@@ -49,60 +52,51 @@ def network_options(
     return {"verify": context, "proxy": found}
 
 
-def certificates(origin: str, ca_file: object = None) -> ssl.SSLContext:
+def certificates(origin: str, ca_file: Any = None) -> ssl.SSLContext:
     """Return a TLS context with the trusted certificates. Loading them is slower than a check: do it once per client.
 
     Raises:
         ConfigurationError: ``ca_file`` or ``SSL_CERT_FILE`` cannot be read, or ``SSL_CERT_DIR`` is not a folder.
             OpenSSL searches the folder only during a handshake, so a folder of other files fails there.
     """
-    given = None if ca_file is None else _path("ca_file= must be the path of an existing file.", ca_file)
-    if not given and not origin.startswith("https:"):
+    require(ca_file is None or ca_file, "ca_file= must be the path of a PEM file", ca_file)
+    if not ca_file and not origin.startswith("https:"):
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # no TLS, nothing to trust
-    file, folders = given or os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")
-    if folders and not file and not any(Path(folder).is_dir() for folder in folders.split(os.pathsep)):
-        raise ConfigurationError("SSL_CERT_DIR must be an existing folder.", attempts=0)
-    try:
-        context = ssl.create_default_context(cafile=given) if given else httpx.create_ssl_context()
-    except OSError as error:
-        is_key_log = error.filename is not None and error.filename == os.environ.get("SSLKEYLOGFILE")
-        source = "ca_file=" if given else "SSL_CERT_FILE"
-        subject = "SSLKEYLOGFILE cannot be written" if is_key_log else f"The certificates of {source} cannot be read"
-        problem = error.strerror or type(error).__name__
-    else:
-        context.keylog_filename = None  # type: ignore[assignment]
-        return context
-    raise ConfigurationError(f"{subject}: {problem}.", attempts=0)
-
-
-def _path(required: str, value: object) -> str:
-    # Nothing of it is quoted: it may be a key, or a password in a wrong place.
-    text = plain_text(str(value) if issubclass(type(value), Path) else value)
-    if not text or not os.path.exists(text):  # noqa: PTH110 (unlike Path.exists, it raises nothing)
-        raise ConfigurationError(required, attempts=0)
-    return text
+    folders = os.environ.get("SSL_CERT_DIR", "")
+    is_unused = ca_file or os.environ.get("SSL_CERT_FILE") or not folders
+    is_there = is_unused or any(Path(folder).is_dir() for folder in folders.split(os.pathsep))
+    require(is_there, "SSL_CERT_DIR must be an existing folder", folders)
+    load = partial(ssl.create_default_context, cafile=ca_file) if ca_file else httpx.create_ssl_context
+    name = "ca_file=" if ca_file else "SSL_CERT_FILE"
+    context: ssl.SSLContext = _loaded(name, "the path of a PEM file with certificates", load)
+    context.keylog_filename = None  # type: ignore[assignment]
+    return context
 
 
 def _load_client_certificate(context: ssl.SSLContext, value: Any) -> None:
-    match value:
-        case (file, key, str() | bytes() as password):
-            pass
-        case (file, key):
-            password = ""
-        case file:
-            key, password = file, ""
-    required = "client_certificate= must be the path of an existing file, or a tuple of two and an optional password."
-    file, key = _path(required, file), _path(required, key)
+    expected = "a PEM file with a certificate and its own key, or a tuple of two and the password of an encrypted key"
+    is_tuple = issubclass(type(value), tuple | list) and len(value) in {2, 3}
+    file, key, *rest = value if is_tuple else (value, value)
+    password = rest[0] if rest else ""  # without any, OpenSSL would prompt for one on the terminal
+    require(isinstance(password, str | bytes), f"client_certificate= must be {expected}", password)
+    _loaded("client_certificate=", expected, partial(context.load_cert_chain, file, key, password))
+
+
+def _loaded(name: str, expected: str, load: Callable[[], Any]) -> Any:
+    """Return what a function loads from a file.
+
+    Raises:
+        ConfigurationError: It fails. The message does not quote the path: it may be a key or a password instead.
+    """
     try:
-        # Without any password, OpenSSL would prompt for one on the terminal.
-        context.load_cert_chain(file, key, password)
-    except (OSError, ValueError) as error:
-        problem = "expected PEM, a certificate and its own key, with the key's password if it is encrypted"
-        if isinstance(error, OSError) and not isinstance(error, ssl.SSLError):
-            problem = error.strerror or type(error).__name__
-    else:
-        return
-    raise ConfigurationError(f"client_certificate= cannot be used: {problem}.", attempts=0)
+        return load()
+    except (ssl.SSLError, TypeError, ValueError):
+        problem = f"expected {expected}"
+    except OSError as error:
+        # Only the error about a key log has a file name.
+        name = "SSLKEYLOGFILE" if error.filename else name
+        problem = error.strerror or type(error).__name__
+    raise ConfigurationError(f"{name} cannot be used: {problem}.", attempts=0)
 
 
 def proxy_setting(scheme: str) -> tuple[str, str]:
@@ -130,71 +124,43 @@ def environment_proxy(origin: str) -> httpx.Proxy | None:
     return _proxy(variable, url if "://" in url else f"http://{url}")
 
 
-def _proxy(name: str, url: str) -> httpx.Proxy:
+def _proxy(name: str, text: str) -> httpx.Proxy:
     """Return the proxy with this URL.
 
     Raises:
         ConfigurationError: The URL cannot be used. The message names its setting and quotes nothing of it.
     """
-    try:
-        proxy = _parsed_proxy(url)
-    except (httpx.InvalidURL, ValueError):
-        # The library's own message would quote a part of the password.
+    url = parsed_url(text)
+    # "http://user:12/34@proxy" is the proxy "user:12" with a path: half a password would be shown as its address.
+    if not url or url.raw_path != b"/" or url.fragment or ":" in url.username or url.scheme not in _SCHEMES:
         problem = "its URL must be http://host:port, with special characters percent-encoded"
-    else:
-        if not proxy.url.scheme.startswith("socks") or find_spec("socksio"):
-            return proxy
+    elif url.scheme.startswith("socks") and not find_spec("socksio"):
         problem = "a SOCKS proxy needs `pip install 'httpx[socks]'`"
+    else:
+        return httpx.Proxy(url)
     raise ConfigurationError(f"The proxy from {name} cannot be used: {problem}.", attempts=0)
 
 
-def _parsed_proxy(url: str) -> httpx.Proxy:
-    """Return the proxy with this URL.
-
-    Raises:
-        ValueError: The URL cannot be used; or `httpx.InvalidURL`.
-    """
-    proxy = httpx.Proxy(url)
-    host, port = proxy.url.host, proxy.url.port
-    host.encode("idna")  # fails here as it would when the name is looked up
-    # "http://user:12/34@proxy" is the proxy "user:12" with a path: half a password would be shown as its address.
-    has_more = proxy.url.raw_path != b"/" or proxy.url.fragment
-    if has_more or not host or not (port is None or 0 < port < 2**16) or ":" in (proxy.auth or ("",))[0]:
-        raise ValueError
-    return proxy
-
-
-def _is_excluded(origin: httpx.URL, no_proxy: str) -> bool:
-    """Return whether an entry of ``NO_PROXY`` is about this host."""
-    port = origin.port or {"http": 80, "https": 443}[origin.scheme]
-    for number, entry in enumerate(filter(None, re.split(r"[\s,]+", no_proxy.lower())), 1):
+def _is_excluded(gateway: httpx.URL, no_proxy: str) -> bool:
+    """Return whether an entry of ``NO_PROXY`` is about this gateway."""
+    for number, entry in enumerate(re.findall(r"[^\s,]+", no_proxy.lower()), 1):
         parts = _ENTRY.fullmatch(entry)
-        is_match = parts and _matches(re.sub(r"[][]", "", parts["host"]), origin.host.rstrip("."))
+        is_match = parts and _matches(re.sub(r"[][]", "", parts["host"]), gateway.host.rstrip("."))
         if parts is None or is_match is None:
             logger.debug("entry %d of NO_PROXY was skipped: it is not a host, an address or a network", number)
-        elif is_match and parts["port"] in (None, str(port)):
+        elif is_match and parts["port"] in (None, str(gateway.port or 443)):  # only an https gateway has a proxy
             return True
     return False
 
 
 def _matches(pattern: str, host: str) -> bool | None:
     """Return whether a pattern is about a host; None if it is not a pattern."""
-    if pattern == "*":
-        return True
-    with suppress(ValueError):  # not a network
+    address = address_of(host)
+    if _NAME.fullmatch(pattern):
+        # ".example.com" and "*.example.com" are the hosts below it; "example.com" is the host itself, too.
+        suffix = pattern.strip("*.")
+        return not suffix or host == pattern.rstrip(".") or (not address and host.endswith(f".{suffix}"))
+    with suppress(ValueError):
         network = ipaddress.ip_network(pattern, strict=False)
-        return _is_address(host) and ipaddress.ip_address(host) in network
-    if not _NAME.fullmatch(pattern):
-        return None
-    # ".example.com" and "*.example.com" are the hosts below it; "example.com" is the host itself, too.
-    suffix = pattern.removeprefix("*").rstrip(".")
-    is_below = host.endswith(suffix if suffix.startswith(".") else f".{suffix}")
-    return not _is_address(host) and (is_below or host == suffix)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
+        return address is not None and address in network
+    return None

@@ -13,8 +13,7 @@ from wonder_payment import ConfigurationError, TokenReference, WonderError
 from wonder_payment._http.environment import network_options, proxy_setting
 from wonder_payment._http.response import CLOCK_TOLERANCE, clock_difference, http_date
 from wonder_payment._keys import loaded_key
-from wonder_payment._variables import key_variable, settings_from
-from wonder_payment.config import is_loopback, resolved_origin
+from wonder_payment.config import is_loopback, key_variable, resolved_origin, settings_from
 
 from .output import message
 from .probes import (
@@ -96,7 +95,7 @@ class Examination:
         """Load the private key."""
         passphrase = self._settings.pop("passphrase")
         names = (self._key_variable, "WONDER_PRIVATE_KEY_PASSPHRASE")
-        key = self._settings["private_key"] = loaded_key(self._settings["private_key"], passphrase, names=names)
+        key = self._settings["private_key"] = loaded_key(self._settings["private_key"], passphrase, *names)
         if key.key_size < _MIN_KEY_BITS:
             raise ConfigurationError(
                 f"{self._key_variable}: the key has only {key.key_size} bits. Create one of at least {_MIN_KEY_BITS}."
