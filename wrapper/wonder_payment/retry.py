@@ -8,7 +8,7 @@ from typing import Any, Self, cast
 
 import attrs
 
-from .errors import APIError, ConfigurationError, RequestTimeoutError
+from .errors import ConfigurationError, RequestTimeoutError, WonderError
 
 __all__ = ["PollPolicy", "RetryPolicy"]
 
@@ -97,7 +97,7 @@ class RetryPolicy:
         """Return the policy that makes one attempt and does not retry."""
         return cls(max_attempts=1)
 
-    def delay(self, error: BaseException | None, attempt: int) -> float:
+    def delay(self, error: WonderError | None, attempt: int) -> float:
         """Return the seconds to wait before the next attempt.
 
         Args:
@@ -107,8 +107,7 @@ class RetryPolicy:
         # Past 2 ** 60 the backoff is at its maximum, whatever the exponent; a float overflows at some point.
         backoff = min(self.backoff_max, self.backoff_initial * 2.0 ** min(attempt - 1, 60))
         backoff *= 1 - self.jitter * random.random()  # noqa: S311 (no secret depends on it)
-        retry_after = error.retry_after if isinstance(error, APIError) else None
-        return max(backoff, retry_after or 0.0)
+        return max(backoff, (error and error.retry_after) or 0.0)
 
 
 class RetryQuota:
