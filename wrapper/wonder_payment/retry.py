@@ -30,14 +30,14 @@ def number(
         ConfigurationError: It is not; the message names the setting.
     """
     kind = type(value)  # not __class__, which a mock can fake
-    is_number = issubclass(kind, int | float) and kind is not bool and minimum <= cast("float", value) <= maximum
-    if not is_number or (above and value == minimum):
-        bounds = f"{'above' if above else 'from'} {minimum:g} up to {maximum:,.10g}"
+    is_number = issubclass(kind, int if whole else int | float) and kind is not bool
+    if not is_number or not minimum <= cast("float", value) <= maximum or (above and value == minimum):
+        expected = (
+            f"a {'whole ' if whole else ''}number {'above' if above else 'from'} {minimum:g} up to {maximum:,.10g}"
+        )
         is_short = kind is float or (kind is int and abs(cast("int", value)) < 10**18)
         given = repr(value) if is_short else kind.__name__
-        raise ConfigurationError(f"{name} must be a number {bounds}, not {given}.", attempts=0)
-    if whole and not issubclass(kind, int):
-        raise ConfigurationError(f"{name} must be a whole number, not {value!r}.", attempts=0)
+        raise ConfigurationError(f"{name} must be {expected}, not {given}.", attempts=0)
 
 
 def _checked(**bounds: Any) -> Callable[[object, "attrs.Attribute[Any]", object], None]:
