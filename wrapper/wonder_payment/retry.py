@@ -87,10 +87,7 @@ class RetryPolicy:
 
     def __attrs_post_init__(self) -> None:
         if self.quota is not None:
-            number("quota", self.quota, minimum=1, whole=True)
-            if self.quota < max(self.quota_per_retry, self.quota_per_timeout):
-                problem = f"quota must be at least quota_per_retry and quota_per_timeout, not {self.quota}."
-                raise ConfigurationError(problem, attempts=0)
+            number("quota", self.quota, minimum=max(self.quota_per_retry, self.quota_per_timeout), whole=True)
 
     @classmethod
     def never(cls) -> Self:
