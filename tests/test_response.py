@@ -97,7 +97,7 @@ def test_a_checked_response_has_what_the_generated_parser_reads_and_shows_no_val
     checked = checked_response(RawResponse(200, {}, json.dumps(envelope()).encode()), token=TOKEN)
     assert (checked.status_code, checked.content, checked.headers) == (200, b"", None)
     assert checked.json() == envelope()
-    assert repr(checked) == "CheckedResponse(status_code=<HTTPStatus.OK: 200>, content=b'', headers=None)"
+    assert repr(checked) == "CheckedResponse()"
 
 
 # An error of the gateway
@@ -388,8 +388,7 @@ def test_a_body_that_cannot_be_decompressed_is_an_error_that_names_the_reason(
 # The headers
 
 DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
-THEN = datetime(2026, 10, 21, 7, 28, tzinfo=UTC)
-NOW = THEN.timestamp()
+NOW = datetime(2026, 10, 21, 7, 28, tzinfo=UTC).timestamp()
 LATER = "Wed, 21 Oct 2026 07:28:30 GMT"
 
 UNREADABLE = [
@@ -407,9 +406,7 @@ UNREADABLE = [
     ],
 )
 def test_an_http_date_is_read_in_each_of_its_forms(value: str) -> None:
-    date = http_date(value)
-    assert date == THEN
-    assert date.tzinfo is UTC
+    assert http_date(value) == NOW
 
 
 @pytest.mark.parametrize("value", [*UNREADABLE, "0"])

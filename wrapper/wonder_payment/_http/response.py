@@ -8,12 +8,13 @@ import math
 import re
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, cast
 
 import attrs
+import httpx
 
 from wonder_payment import errors
 from wonder_payment._redact import redact
@@ -40,38 +41,34 @@ _MAX_CODE = 10**9
 # Transient statuses without a class of their own: the server timed out reading the request, or it came too early.
 _TRANSIENT_STATUSES = frozenset({408, 425})
 
-_ERRORS: dict[float, type[errors.APIError]] = {
-    400: errors.BadRequestError,
-    401: errors.AuthenticationError,
-    403: errors.AuthenticationError,
-    404: errors.NotFoundError,
-    422: errors.BadRequestError,
-    429: errors.RateLimitError,
-}
-
 PROXY_ADVICE = "check the user name and the password in the proxy's URL"
 
 _PARAMETERS = "If the error is about the token, pass customer_uuid and verify_uuid: the gateway may require both."
 _SIGNATURE = "Check the app id and the environment, and that the vendor has the public half of this private key."
+_BLOCKED = "The app id may be restricted to other IP addresses, or a firewall may block this one."
+_UNKNOWN = "Check that the token was created in this environment, for this app and this customer."
 _ROUTE = "Check base_url, and whether a proxy or a firewall changes the request."
+_REDIRECT = "Redirects are not followed, because the signature is for one origin. Check base_url."
 
-# What to do, by status. The gateway itself has no reason for the statuses of _ROUTE: the request is always the same.
-_ADVICE: dict[float, str] = {
-    400: _PARAMETERS,
-    401: _SIGNATURE,
-    403: f"{_SIGNATURE} The app id may be restricted to other IP addresses, or a firewall may block this one.",
-    404: "Check that the token was created in this environment, for this app and this customer. "
-    "Pass customer_uuid if you know it.",
+# The class of an error and what to do, by the status or by the code in the body: some codes are HTTP's own numbers.
+_ERRORS: dict[float, tuple[type[errors.APIError], str]] = {
+    400: (errors.BadRequestError, _PARAMETERS),
+    401: (errors.AuthenticationError, _SIGNATURE),
+    403: (errors.AuthenticationError, f"{_SIGNATURE} {_BLOCKED}"),
+    404: (errors.NotFoundError, f"{_UNKNOWN} Pass customer_uuid if you know it."),
+    422: (errors.BadRequestError, _PARAMETERS),
+    429: (errors.RateLimitError, "Send fewer requests."),
+    **dict.fromkeys(range(500, 1000), (errors.ServerError, "Retry later.")),
+}
+
+# What to do about any other status. The gateway itself has no reason for most of them: the request is always the same.
+_ADVICE: dict[int, str] = {
+    **dict.fromkeys(range(300, 400), _REDIRECT),
     **dict.fromkeys((405, 406, 411, 413, 414, 415, 431), _ROUTE),
     407: f"The request did not reach the gateway: {PROXY_ADVICE}.",
     **dict.fromkeys(_TRANSIENT_STATUSES, "Retry later."),
-    422: _PARAMETERS,
-    429: "Send fewer requests.",
     451: "Access from this network is blocked for legal reasons. Ask the vendor.",
 }
-
-# The one error code that the vendor's guides have.
-_ADVICE_BY_CODE = {"E000002": "Check the app id, and that no proxy changes the Credential header."}
 
 # The JSON types of the contract, which the generated parser does not check.
 _REQUIRED: dict[str, type] = {"token": str, "token_type": str, "state": str}
@@ -84,9 +81,7 @@ class CheckedResponse:
     """A good response, with the four attributes that the generated parser reads of an httpx.Response."""
 
     envelope: dict[str, Any] = attrs.field(repr=False)
-    status_code: int = HTTPStatus.OK
-    content: bytes = b""
-    headers: None = None
+    status_code, content, headers = HTTPStatus.OK, b"", None
 
     def json(self) -> dict[str, Any]:
         return self.envelope
@@ -106,8 +101,8 @@ def checked_response(response: RawResponse, *, token: str) -> CheckedResponse:
     body, unread = decompressed(response)
     envelope = None if unread else _json_object(body)
     name, code = deciding_code(envelope or {})
-    if not _is_success(response):
-        raise _api_error(response, envelope or {}, code, unread)
+    if not httpx.codes.is_success(response.status_code):
+        raise _api_error(response, envelope or {}, name, code, unread)
     if unread:
         problem = unread
     elif envelope is None:
@@ -116,7 +111,7 @@ def checked_response(response: RawResponse, *, token: str) -> CheckedResponse:
         contradicts = name == "error_code" and envelope.get("code") is not None
         problem = f"`error_code` is {type(code).__name__}" if contradicts else "`code` is missing"
     elif not is_good_code(name, code):
-        raise _api_error(response, envelope, code)
+        raise _api_error(response, envelope, name, code)
     elif response.status_code != HTTPStatus.OK:
         problem = "the contract defines only HTTP 200"
     elif (wrong := _problem(envelope, token)) is not None:
@@ -129,18 +124,13 @@ def checked_response(response: RawResponse, *, token: str) -> CheckedResponse:
     raise errors.InvalidResponseError(text, status_code=response.status_code)
 
 
-def _is_success(response: RawResponse) -> bool:
-    return 200 <= response.status_code < 300  # noqa: PLR2004
-
-
 def _json_object(body: bytes) -> dict[str, Any] | None:
     """Return the body's JSON object; None if it is anything else, ambiguous, or nested too deep."""
     if body.count(b"[") + body.count(b"{") > _MAX_CONTAINERS:
         return None
     try:
         # json.loads() on bytes would accept half a surrogate pair.
-        text = body.decode("utf-8-sig")
-        content = _JSON.decode(text)
+        content = _JSON.decode(body.decode("utf-8-sig"))
     except ValueError:
         return None
     return cast("dict[str, Any]", content) if isinstance(content, dict) else None
@@ -181,11 +171,6 @@ def _is_bad(code: object) -> bool:
     return type(code) in (str, int, float) and code not in ("", *GOOD_CODES)
 
 
-def _first(envelope: Mapping[str, Any], *names: str) -> Any:
-    """Return the first of these fields that has a value: current and older pages name them differently."""
-    return next((envelope[name] for name in names if envelope.get(name) is not None), None)
-
-
 def _problem(envelope: dict[str, Any], token: str) -> str | None:
     """Return how a good envelope breaks the contract, without quoting a value; None if it does not."""
     fields = _object(_object(envelope, "data") or {}, "payment_token")
@@ -213,50 +198,46 @@ def _wrong_field(fields: dict[str, Any], required: dict[str, type], optional: di
     return None
 
 
-def _api_error(response: RawResponse, envelope: dict[str, Any], code: Any, unread: str = "") -> errors.APIError:
-    # The text that belongs to the code: a good `code` beside a bad `error_code` has a message such as "success".
-    names = ("message", "error_message") if code == envelope.get("code") else ("error_message", "message")
-    message = _first(envelope, *names)
-    number = int(code) if isinstance(code, str) and re.fullmatch("[0-9]{1,9}", code) else code
+def _api_error(
+    response: RawResponse, envelope: dict[str, Any], name: str, code: Any, unread: str = ""
+) -> errors.APIError:
+    status = response.status_code
+    number = int(code) if isinstance(code, str) and re.fullmatch("[0-9]{3}", code) else code
+    decisive = number if httpx.codes.is_success(status) else status
+    kind, advice = _ERRORS.get(decisive) or (errors.APIError, _ADVICE.get(status, ""))
     if isinstance(code, str):
         code = redact(code) or None
     elif type(code) not in (int, float) or abs(code) >= _MAX_CODE:
-        code = number = None
+        code = None
+    # The text that belongs to the code: a good `code` beside a bad `error_code` has a message such as "success".
+    names = ("message", "error_message") if name == "code" else ("error_message", "message")
+    message = envelope.get(names[0]) or envelope.get(names[1])
     message = redact(message) if isinstance(message, str) else None
-    # With a good status the code of the body decides: some codes are HTTP's own numbers.
-    status = number if _is_success(response) and isinstance(number, int | float) else response.status_code
-    kind = errors.ServerError if 500 <= status <= 999 else _ERRORS.get(status, errors.APIError)  # noqa: PLR2004
     now, date = time.time(), response.headers.get("date")
     seconds = retry_after(response.headers.get("retry-after"), date=date, now=now)
-    sender = "A proxy" if response.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED else "The gateway"
-    summary = f"{sender} returned HTTP {response.status_code}" + (f", code {code}" if code is not None else "")
+    if kind is errors.RateLimitError and seconds is not None:
+        advice = f"Retry after {seconds:g} s."
+    elif code == "E000002":  # the one error code that the vendor's guides have
+        advice = "Check the app id, and that no proxy changes the Credential header."
+    sender = "A proxy" if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED else "The gateway"
+    summary = f"{sender} returned HTTP {status}" + (f", code {code}" if code is not None else "")
     summary += f": {message.rstrip('.')}." if message else "."
-    if 300 <= response.status_code < 400:  # noqa: PLR2004
-        summary += " Redirects are not followed, because the signature is for one origin. Check base_url."
-    elif kind is errors.RateLimitError and seconds is not None:
-        summary += f" Retry after {seconds:g} s."
-    elif code in _ADVICE_BY_CODE:
-        summary += f" {_ADVICE_BY_CODE[code]}"
-    elif kind is errors.ServerError:
-        summary += " Retry later."
-    # A code in the body does not stand for a status that only a proxy sends.
-    elif advice := _ADVICE.get(response.status_code if kind is errors.APIError else status):
-        summary += f" {advice}"
+    summary += advice and f" {advice}"
     if kind is errors.AuthenticationError and abs(difference := clock_difference(date, now=now)) > CLOCK_TOLERANCE:
         way = "ahead of" if difference > 0 else "behind"
         summary += f" The gateway's clock is {abs(difference) / 60:.0f} minutes {way} this machine's. Set the clock."
     if unread:
         summary += f" The reason is unknown: {unread}."
-    error = kind(summary, status_code=response.status_code, code=code, message=message, retry_after=seconds)
-    error.is_transient = kind.is_transient or response.status_code in _TRANSIENT_STATUSES
+    error = kind(summary, status_code=status, code=code, message=message, retry_after=seconds)
+    error.is_transient = kind.is_transient or status in _TRANSIENT_STATUSES
     return error
 
 
-def http_date(value: str | None) -> datetime | None:
-    """Return an HTTP date in UTC; None if there is none or it cannot be read."""
+def http_date(value: str | None) -> float | None:
+    """Return an HTTP date as Unix time (UTC); None if there is none or it cannot be read."""
     try:
         date = parsedate_to_datetime(value or "")
-        return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+        return date.replace(tzinfo=date.tzinfo or UTC).timestamp()
     except (ValueError, OverflowError):
         return None
 
@@ -272,8 +253,8 @@ def retry_after(value: str | None, *, date: str | None, now: float) -> float | N
     seconds = (value or "").strip()
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", seconds):
         return min(float(seconds), _MAX_SECONDS)
-    until, since = http_date(value), http_date(date) or datetime.fromtimestamp(now, UTC)
-    return None if until is None else min(max((until - since).total_seconds(), 0.0), _MAX_SECONDS)
+    until = http_date(value)
+    return None if until is None else min(max(until - (http_date(date) or now), 0.0), _MAX_SECONDS)
 
 
 def clock_difference(date: str | None, *, now: float) -> float:
@@ -281,5 +262,4 @@ def clock_difference(date: str | None, *, now: float) -> float:
 
     0.0 if there is no date or it cannot be read.
     """
-    theirs = http_date(date)
-    return 0.0 if theirs is None else theirs.timestamp() - now
+    return (http_date(date) or now) - now
