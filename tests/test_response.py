@@ -273,14 +273,15 @@ def test_a_date_that_cannot_be_read_gives_no_hint() -> None:
 # A broken contract
 
 WRONG = (
-    ("token_type", "str", (None, 1, [], {})),
-    ("token", "str", (None, 1, [])),
-    ("state", "str", (None, 1, True, ["success"])),
+    ("token_type", "str", (1, [], {})),
+    ("token", "str", (1, [])),
+    ("state", "str", (1, True, ["success"])),
     ("default", "bool", (1, "true", [])),
     ("error_code", "str", (0, False, [])),
     ("error_msg", "str", (0, {})),
     ("credit_card", "dict", ("4111", [], 0, False)),
 )
+NO_CODE = "`code` or `error_code` is missing, or of a wrong type"
 NO_TOKEN, NOT_JSON = "`data.payment_token` is missing", "it is not one unambiguous JSON object"
 TWO_STATES = json.dumps(envelope()).replace('"state"', '"state": "pending", "state"').encode()
 # name: (body, problem[, status])
@@ -297,14 +298,14 @@ BAD: dict[str, tuple[Any, ...]] = {
     "NaN": (envelope(code=float("nan")), NOT_JSON),
     "1e999": (json.dumps(envelope(extra=5)).replace("5", "1e999").encode(), NOT_JSON),
     "not UTF-8": (b"\xff\xfe\xfd", NOT_JSON),
-    "an empty object": ({}, "`code` is missing"),
-    "null code": (envelope(code=None), "`code` is missing"),
-    "false is no code, though it equals 0": (envelope(code=False), "`code` is missing"),
-    "a list for a code": (envelope(code=[0]), "`code` is missing"),
-    "no code of either name": ({"message": "m", "data": envelope()["data"]}, "`code` is missing"),
+    "an empty object": ({}, NO_CODE),
+    "null code": (envelope(code=None), NO_CODE),
+    "false is no code, though it equals 0": (envelope(code=False), NO_CODE),
+    "a list for a code": (envelope(code=[0]), NO_CODE),
+    "no code of either name": ({"message": "m", "data": envelope()["data"]}, NO_CODE),
     "false under the older name": (
         {"error_code": False, "message": "m", "data": envelope()["data"]},
-        "`code` is missing",
+        NO_CODE,
     ),
     "no data": ({"code": 0, "message": "m"}, NO_TOKEN),
     "no token in data": ({"code": 0, "message": "m", "data": {}}, NO_TOKEN),
@@ -312,6 +313,7 @@ BAD: dict[str, tuple[Any, ...]] = {
     "pairs for data": ({"code": 0, "message": "m", "data": [["payment_token", {}]]}, NO_TOKEN),
     "null token": ({"code": 0, "message": "m", "data": {"payment_token": None}}, NO_TOKEN),
     **{f"no {name}": (envelope(without=name), f"`{name}` is missing") for name in ("token_type", "token", "state")},
+    **{f"{name} null": (envelope(**{name: None}), f"`{name}` is missing") for name in ("token_type", "token", "state")},
     **{
         f"{name} {value}": (envelope(**{name: value}), f"`{name}` is {type(value).__name__}, not {kind}")
         for name, kind, values in WRONG

@@ -71,8 +71,8 @@ _ADVICE: dict[int, str] = {
 }
 
 # The JSON types of the contract, which the generated parser does not check.
-_REQUIRED: dict[str, type] = {"token": str, "token_type": str, "state": str}
-_OPTIONAL: dict[str, type] = {"default": bool, "error_code": str, "error_msg": str, "credit_card": dict}
+_REQUIRED = ("token", "token_type", "state")
+_TOKEN = dict.fromkeys((*_REQUIRED, "error_code", "error_msg"), str) | {"default": bool, "credit_card": dict}
 _CARD: dict[str, type] = dict.fromkeys(CARD_FIELDS, str)
 
 
@@ -101,27 +101,15 @@ def checked_response(response: RawResponse, *, token: str) -> CheckedResponse:
     body, unread = decompressed(response)
     envelope = None if unread else _json_object(body)
     name, code = deciding_code(envelope or {})
-    if not httpx.codes.is_success(response.status_code):
+    status = response.status_code
+    if not httpx.codes.is_success(status) or (_is_code(code) and not is_good_code(name, code)):
         raise _api_error(response, envelope or {}, name, code, unread)
-    if unread:
-        problem = unread
-    elif envelope is None:
-        problem = "it is not one unambiguous JSON object"
-    elif type(code) not in (str, int, float):
-        contradicts = name == "error_code" and envelope.get("code") is not None
-        problem = f"`error_code` is {type(code).__name__}" if contradicts else "`code` is missing"
-    elif not is_good_code(name, code):
-        raise _api_error(response, envelope, name, code)
-    elif response.status_code != HTTPStatus.OK:
-        problem = "the contract defines only HTTP 200"
-    elif (wrong := _problem(envelope, token)) is not None:
-        problem = wrong
-    else:
+    problem = unread or _problem(envelope, code, status, token)
+    if envelope is not None and not problem:
         return CheckedResponse(envelope)
     size = "" if unread else f", {len(body)} bytes"
-    subject = f"The response (HTTP {response.status_code}{size})"
-    text = f"{subject} breaks the contract: {problem}."
-    raise errors.InvalidResponseError(text, status_code=response.status_code)
+    text = f"The response (HTTP {status}{size}) breaks the contract: {problem}."
+    raise errors.InvalidResponseError(text, status_code=status)
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:
@@ -159,41 +147,46 @@ def deciding_code(envelope: Mapping[str, Any]) -> tuple[str, Any]:
     """
     code, old = envelope.get("code"), envelope.get("error_code")
     contradicts = old not in (None, "") and not is_good_code("error_code", old)
-    return ("error_code", old) if code is None or (contradicts and not _is_bad(code)) else ("code", code)
+    if contradicts and _is_code(code) and code not in ("", *GOOD_CODES):
+        contradicts = False  # both mean an error
+    return ("error_code", old) if code is None or contradicts else ("code", code)
 
 
 def is_good_code(name: str, code: object) -> bool:
     """Return whether a code of this name means success; an empty one does on older pages only."""
-    return type(code) in (str, int, float) and (code in GOOD_CODES or (name == "error_code" and code == ""))
+    return _is_code(code) and (code in GOOD_CODES or (name == "error_code" and code == ""))
 
 
-def _is_bad(code: object) -> bool:
-    return type(code) in (str, int, float) and code not in ("", *GOOD_CODES)
+def _is_code(code: object) -> bool:
+    return type(code) in (str, int, float)
 
 
-def _problem(envelope: dict[str, Any], token: str) -> str | None:
-    """Return how a good envelope breaks the contract, without quoting a value; None if it does not."""
-    fields = _object(_object(envelope, "data") or {}, "payment_token")
-    if fields is None:
+def _problem(envelope: dict[str, Any] | None, code: object, status: int, token: str) -> str | None:
+    """Return how a response without an error breaks the contract, without quoting a value; None if it does not."""
+    if envelope is None:
+        return "it is not one unambiguous JSON object"
+    if not _is_code(code):
+        return "`code` or `error_code` is missing, or of a wrong type"
+    if status != HTTPStatus.OK:
+        return "the contract defines only HTTP 200"
+    fields = _object(_object(envelope.get("data")).get("payment_token"))
+    if not fields:
         return "`data.payment_token` is missing"
-    wrong = _wrong_field(fields, _REQUIRED, _OPTIONAL) or _wrong_field(_object(fields, "credit_card") or {}, {}, _CARD)
-    if wrong is None and fields["token"].lower() != token:
-        return "it is about a different token"
-    return wrong
+    wrong = _wrong_field(fields, _TOKEN) or _wrong_field(_object(fields.get("credit_card")), _CARD)
+    return "it is about a different token" if not wrong and fields["token"].lower() != token else wrong
 
 
-def _object(fields: dict[str, Any], name: str) -> dict[str, Any] | None:
-    value = fields.get(name)
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+def _object(value: object) -> dict[str, Any]:
+    """Return a JSON object; an empty one for anything else."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
-def _wrong_field(fields: dict[str, Any], required: dict[str, type], optional: dict[str, type]) -> str | None:
-    for name in required:
-        if name not in fields:
+def _wrong_field(fields: dict[str, Any], types: dict[str, type]) -> str | None:
+    for name, kind in types.items():
+        value = fields.get(name)
+        if value is None and name in _REQUIRED:
             return f"`{name}` is missing"
-    for name, value in fields.items():
-        kind = required.get(name) or optional.get(name)
-        if kind and not isinstance(value, kind) and not (value is None and name in optional):
+        if value is not None and not isinstance(value, kind):
             return f"`{name}` is {type(value).__name__}, not {kind.__name__}"
     return None
 
