@@ -14,7 +14,6 @@ from http import HTTPStatus
 from typing import Any, cast
 
 import attrs
-import httpx
 
 from wonder_payment import errors
 from wonder_payment._redact import redact
@@ -102,7 +101,7 @@ def checked_response(response: RawResponse, *, token: str) -> CheckedResponse:
     envelope = None if unread else _json_object(body)
     name, code = deciding_code(envelope or {})
     status = response.status_code
-    if not httpx.codes.is_success(status) or (_is_code(code) and not is_good_code(name, code)):
+    if not 200 <= status < 300 or (_is_code(code) and not is_good_code(name, code)):  # noqa: PLR2004
         raise _api_error(response, envelope or {}, name, code, unread)
     problem = unread or _problem(envelope, code, status, token)
     if envelope is not None and not problem:
@@ -196,7 +195,7 @@ def _api_error(
 ) -> errors.APIError:
     status = response.status_code
     number = int(code) if isinstance(code, str) and re.fullmatch("[0-9]{3}", code) else code
-    decisive = number if httpx.codes.is_success(status) else status
+    decisive = number if 200 <= status < 300 else status  # noqa: PLR2004
     kind, advice = _ERRORS.get(decisive) or (errors.APIError, _ADVICE.get(status, ""))
     if isinstance(code, str):
         code = redact(code) or None
