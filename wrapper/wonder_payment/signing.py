@@ -121,9 +121,7 @@ def verify_request(
             does not match.
     """
     if not isinstance(public_key, RSAPublicKey):
-        raise ConfigurationError(
-            "public_key must be an RSAPublicKey: load the PEM with load_pem_public_key().", attempts=0
-        )
+        raise ConfigurationError("public_key must be an RSAPublicKey: load the PEM with load_pem_public_key().")
     given = {name.lower(): value for name, value in headers.items()}
     credential, nonce, signature = (given.get(name, "") for name in ("credential", "nonce", "signature"))
     parts = re.fullmatch(rf"[!-.0-~]+/([0-9]{{14}})/{SCHEME}", credential)
@@ -136,9 +134,7 @@ def verify_request(
     if not re.fullmatch("[A-Za-z0-9]{16}", nonce):
         raise InvalidSignatureError("The Nonce header is missing, or is not 16 alphanumeric characters.")
     if not verify(public_key, signature, credential=credential, nonce=nonce, method=method, uri=uri, body=body):
-        raise InvalidSignatureError(
-            "The Signature header is missing, or does not match the request and the public key."
-        )
+        raise InvalidSignatureError("The Signature header is missing, or does not match the request and public key.")
 
 
 @clears_locals
