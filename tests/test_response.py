@@ -24,7 +24,7 @@ from wonder_payment import (
     TokenType,
 )
 from wonder_payment._http.received import MAX_BYTES, RawResponse
-from wonder_payment._http.response import checked_response, clock_difference, http_date, retry_after
+from wonder_payment._http.response import checked_response, http_date, retry_after
 
 HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
 CARD = {
@@ -414,7 +414,6 @@ def test_an_http_date_is_read_in_each_of_its_forms(value: str) -> None:
 @pytest.mark.parametrize("value", [*UNREADABLE, "0"])
 def test_a_text_that_is_no_date_is_none(value: str | None) -> None:
     assert http_date(value) is None
-    assert clock_difference(value, now=NOW) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -439,17 +438,6 @@ def test_retry_after_is_in_seconds_from_the_date_of_the_response(
     value: str | None, date: str | None, now: float, seconds: float | None
 ) -> None:
     assert retry_after(value, date=date, now=now) == seconds
-
-
-@pytest.mark.parametrize(
-    ("date", "now", "seconds"),
-    [
-        *((DATE, NOW - ahead, ahead) for ahead in (0.0, 3600.0, -3600.0, -0.25)),
-        ("Wed, 21 Oct 2026 15:28:00 +0800", NOW - 1, 1.0),
-    ],
-)
-def test_a_clock_difference_is_how_far_the_gateway_is_ahead(date: str, now: float, seconds: float) -> None:
-    assert clock_difference(date, now=now) == seconds
 
 
 def test_a_body_may_have_1_mib() -> None:

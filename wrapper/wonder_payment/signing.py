@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from ._http.response import CLOCK_TOLERANCE, clock_difference
+from ._http.response import CLOCK_TOLERANCE, http_date
 from ._keys import key_or_signer, loaded_key
 from ._redact import clears_locals
 from .config import checked_app_id, checked_origin, origin_of
@@ -215,15 +215,13 @@ class WonderAuth(httpx.Auth):
         """
         signed_time = time.time() + self._clock_offset
         status, date = yield self._signature(signed_time, method, uri, body)
-        if status in _REJECTED:
-            difference = clock_difference(date, now=signed_time)
-            if abs(difference) > CLOCK_TOLERANCE:
-                gateway_time = signed_time + difference
-                offset = gateway_time - time.time()
-                status, _ = yield self._signature(gateway_time, method, uri, body)
-                # A request that is rejected again was not rejected for its time: do not keep a wrong Date.
-                if status not in _REJECTED:
-                    self._clock_offset = offset
+        gateway_time = http_date(date) if status in _REJECTED else None
+        if gateway_time is not None and abs(gateway_time - signed_time) > CLOCK_TOLERANCE:
+            offset = gateway_time - time.time()
+            status, _ = yield self._signature(gateway_time, method, uri, body)
+            # A request that is rejected again was not rejected for its time: do not keep a wrong Date.
+            if status not in _REJECTED:
+                self._clock_offset = offset
 
     def is_remote(self, status: int | None) -> bool:
         """Return whether a signer, which may take long, signs a first request, or another one after this status."""

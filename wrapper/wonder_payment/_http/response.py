@@ -215,9 +215,10 @@ def _api_error(
     summary = f"{sender} returned HTTP {status}" + (f", code {code}" if code is not None else "")
     summary += f": {message.rstrip('.')}." if message else "."
     summary += advice and f" {advice}"
-    if kind is errors.AuthenticationError and abs(difference := clock_difference(date, now=now)) > CLOCK_TOLERANCE:
-        way = "ahead of" if difference > 0 else "behind"
-        summary += f" The gateway's clock is {abs(difference) / 60:.0f} minutes {way} this machine's. Set the clock."
+    ahead = (http_date(date) or now) - now
+    if kind is errors.AuthenticationError and abs(ahead) > CLOCK_TOLERANCE:
+        way = "ahead of" if ahead > 0 else "behind"
+        summary += f" The gateway's clock is {abs(ahead) / 60:.0f} minutes {way} this machine's. Set the clock."
     if unread:
         summary += f" The reason is unknown: {unread}."
     error = kind(summary, status_code=status, code=code, message=message, retry_after=seconds)
@@ -247,11 +248,3 @@ def retry_after(value: str | None, *, date: str | None, now: float) -> float | N
         return min(float(seconds), _MAX_SECONDS)
     until = http_date(value)
     return None if until is None else min(max(until - (http_date(date) or now), 0.0), _MAX_SECONDS)
-
-
-def clock_difference(date: str | None, *, now: float) -> float:
-    """Return the seconds by which the clock behind a ``Date`` header is ahead of ``now`` (Unix time, UTC).
-
-    0.0 if there is no date or it cannot be read.
-    """
-    return (http_date(date) or now) - now
