@@ -190,9 +190,7 @@ def _wrong_field(fields: dict[str, Any], types: dict[str, type]) -> str | None:
     return None
 
 
-def _api_error(
-    response: RawResponse, envelope: dict[str, Any], name: str, code: Any, unread: str = ""
-) -> errors.APIError:
+def _api_error(response: RawResponse, envelope: dict[str, Any], name: str, code: Any, unread: str) -> errors.APIError:
     status = response.status_code
     number = int(code) if isinstance(code, str) and re.fullmatch("[0-9]{3}", code) else code
     decisive = number if 200 <= status < 300 else status  # noqa: PLR2004
@@ -221,9 +219,8 @@ def _api_error(
         summary += f" The gateway's clock is {abs(ahead) / 60:.0f} minutes {way} this machine's. Set the clock."
     if unread:
         summary += f" The reason is unknown: {unread}."
-    error = kind(summary, status_code=status, code=code, message=message, retry_after=seconds)
-    error.is_transient = kind.is_transient or status in _TRANSIENT_STATUSES
-    return error
+    is_transient = kind.is_transient or status in _TRANSIENT_STATUSES
+    return kind(summary, status_code=status, code=code, message=message, retry_after=seconds, is_transient=is_transient)
 
 
 def http_date(value: str | None) -> float | None:
