@@ -231,12 +231,9 @@ class WonderAuth(httpx.Auth):
         if isinstance(self._private_key, RSAPrivateKey):
             return sign(self._private_key, text)
         try:
-            signature = self._private_key.sign(text.encode())
-        except Exception as error:
+            return base64.b64encode(self._private_key.sign(text.encode())).decode()
+        except Exception as error:  # a TypeError if the signer does not return bytes
             raise SigningError(f"The signer failed with {type(error).__name__}; the request was not sent.") from error
-        if not isinstance(signature, bytes):
-            raise SigningError(f"The signer must return bytes, not {type(signature).__name__}.")
-        return base64.b64encode(signature).decode()
 
     def _signature(self, signed_time: float, method: str, uri: str, body: bytes) -> dict[str, str]:
         credential = f"{self._app_id}/{time.strftime(_TIME_FORMAT, time.gmtime(signed_time))}/{SCHEME}"
