@@ -120,12 +120,11 @@ class RetryQuota:
     def take(self, retry: RetryPolicy, error: BaseException) -> int:
         """Take the points for a retry after ``error`` and return how many; 0 if too few are left."""
         points = retry.quota_per_timeout if isinstance(error, RequestTimeoutError) else retry.quota_per_retry
-        if retry.quota is None:
-            return points
-        with _lock:
-            if self.spent + points > retry.quota:
-                return 0
-            self.spent += points
+        if retry.quota is not None:
+            with _lock:
+                if self.spent + points > retry.quota:
+                    return 0
+                self.spent += points
         return points
 
     def give_back(self, points: int) -> None:

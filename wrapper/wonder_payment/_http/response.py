@@ -7,7 +7,6 @@ import json
 import math
 import re
 import time
-from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -139,7 +138,7 @@ def _finite(text: str) -> float:
 _JSON = json.JSONDecoder(object_pairs_hook=_unambiguous, parse_float=_finite, parse_constant=_finite)
 
 
-def deciding_code(envelope: Mapping[str, Any]) -> tuple[str, Any]:
+def deciding_code(envelope: dict[str, Any]) -> tuple[str, Any]:
     """Return the name and the value of the code that says whether a response is good.
 
     ``error_code`` of older pages decides where there is no ``code``, and where only ``error_code`` means an error.
