@@ -49,7 +49,7 @@ _ROUTE = "Check base_url, and whether a proxy or a firewall changes the request.
 _REDIRECT = "Redirects are not followed, because the signature is for one origin. Check base_url."
 
 # The class of an error and what to do, by the status or by the code in the body: some codes are HTTP's own numbers.
-_ERRORS: dict[float, tuple[type[errors.APIError], str]] = {
+_ERRORS: dict[object, tuple[type[errors.APIError], str]] = {
     400: (errors.BadRequestError, _PARAMETERS),
     401: (errors.AuthenticationError, _SIGNATURE),
     403: (errors.AuthenticationError, f"{_SIGNATURE} {_BLOCKED}"),
