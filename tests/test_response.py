@@ -282,7 +282,7 @@ WRONG = (
     ("credit_card", "dict", ("4111", [], 0, False)),
 )
 NO_CODE = "`code` or `error_code` is missing, or of a wrong type"
-NO_TOKEN, NOT_JSON = "`data.payment_token` is missing", "it is not one unambiguous JSON object"
+NO_TOKEN, NOT_JSON = "`data.payment_token` is missing", "it is empty, or not one unambiguous JSON object"
 TWO_STATES = json.dumps(envelope()).replace('"state"', '"state": "pending", "state"').encode()
 # name: (body, problem[, status])
 BAD: dict[str, tuple[Any, ...]] = {
@@ -298,7 +298,7 @@ BAD: dict[str, tuple[Any, ...]] = {
     "NaN": (envelope(code=float("nan")), NOT_JSON),
     "1e999": (json.dumps(envelope(extra=5)).replace("5", "1e999").encode(), NOT_JSON),
     "not UTF-8": (b"\xff\xfe\xfd", NOT_JSON),
-    "an empty object": ({}, NO_CODE),
+    "an empty object": ({}, NOT_JSON),
     "null code": (envelope(code=None), NO_CODE),
     "false is no code, though it equals 0": (envelope(code=False), NO_CODE),
     "a list for a code": (envelope(code=[0]), NO_CODE),

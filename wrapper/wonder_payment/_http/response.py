@@ -97,29 +97,28 @@ def checked_response(response: RawResponse, *, token: str) -> CheckedResponse:
         InvalidResponseError: The status is good, but the body breaks the contract.
     """
     body, unread = decompressed(response)
-    envelope = None if unread else _json_object(body)
-    name, code = deciding_code(envelope or {})
+    envelope = {} if unread else _json_object(body)
+    name, code = deciding_code(envelope)
     status = response.status_code
     if not 200 <= status < 300 or (_is_code(code) and not is_good_code(name, code)):  # noqa: PLR2004
-        raise _api_error(response, envelope or {}, name, code, unread)
+        raise _api_error(response, envelope, name, code, unread)
     problem = unread or _problem(envelope, code, status, token)
-    if envelope is not None and not problem:
+    if not problem:
         return CheckedResponse(envelope)
     size = "" if unread else f", {len(body)} bytes"
     text = f"The response (HTTP {status}{size}) breaks the contract: {problem}."
     raise errors.InvalidResponseError(text, status_code=status)
 
 
-def _json_object(body: bytes) -> dict[str, Any] | None:
-    """Return the body's JSON object; None if it is anything else, ambiguous, or nested too deep."""
+def _json_object(body: bytes) -> dict[str, Any]:
+    """Return the body's JSON object; an empty one if it is anything else, ambiguous, or nested too deep."""
     if body.count(b"[") + body.count(b"{") > _MAX_CONTAINERS:
-        return None
+        return {}
     try:
         # json.loads() on bytes would accept half a surrogate pair.
-        content = _JSON.decode(body.decode("utf-8-sig"))
+        return _object(_JSON.decode(body.decode("utf-8-sig")))
     except ValueError:
-        return None
-    return cast("dict[str, Any]", content) if isinstance(content, dict) else None
+        return {}
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -159,10 +158,10 @@ def _is_code(code: object) -> bool:
     return type(code) in (str, int, float)
 
 
-def _problem(envelope: dict[str, Any] | None, code: object, status: int, token: str) -> str | None:
+def _problem(envelope: dict[str, Any], code: object, status: int, token: str) -> str | None:
     """Return how a response without an error breaks the contract, without quoting a value; None if it does not."""
-    if envelope is None:
-        return "it is not one unambiguous JSON object"
+    if not envelope:
+        return "it is empty, or not one unambiguous JSON object"
     if not _is_code(code):
         return "`code` or `error_code` is missing, or of a wrong type"
     if status != HTTPStatus.OK:
