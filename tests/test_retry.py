@@ -26,15 +26,18 @@ def test_a_policy_rejects_a_value_that_is_no_number_within_the_bounds(kind: Any,
     if (field, value) == ("quota", None):
         assert kind(quota=None).quota is None  # turned off
         return
-    with pytest.raises(ConfigurationError, match=f"^{field} must be a number"):
+    with pytest.raises(ConfigurationError, match=f"^{field} must be a (whole )?number"):
         kind(**{field: value})
+
+
+WHOLE = "must be a whole number from 1 up to 1,000,000,000"
 
 
 @pytest.mark.parametrize(
     ("kind", "settings", "message"),
     [
-        (RetryPolicy, {"max_attempts": 0}, "max_attempts must be a number from 1 up to 1,000,000,000, not 0."),
-        (RetryPolicy, {"max_attempts": 1.5}, "max_attempts must be a whole number, not 1.5."),
+        (RetryPolicy, {"max_attempts": 0}, f"max_attempts {WHOLE}, not 0."),
+        (RetryPolicy, {"max_attempts": 1.5}, f"max_attempts {WHOLE}, not 1.5."),
         (RetryPolicy, {"max_elapsed": 0}, "max_elapsed must be a number above 0 up to 1,000,000,000, not 0."),
         (
             RetryPolicy,
@@ -42,21 +45,17 @@ def test_a_policy_rejects_a_value_that_is_no_number_within_the_bounds(kind: Any,
             "backoff_max must be a number from 0 up to 1,000,000,000, not 2000000000.0.",
         ),
         (RetryPolicy, {"jitter": 1.5}, "jitter must be a number from 0 up to 1, not 1.5."),
-        (RetryPolicy, {"quota": 0}, "quota must be a number from 1 up to 1,000,000,000, not 0."),
-        (RetryPolicy, {"quota": 9}, "quota must be at least quota_per_retry and quota_per_timeout, not 9."),
-        (RetryPolicy, {"quota": 500.0}, "quota must be a whole number, not 500.0."),
+        (RetryPolicy, {"quota": 0}, "quota must be a whole number from 10 up to 1,000,000,000, not 0."),
+        (RetryPolicy, {"quota": 9}, "quota must be a whole number from 10 up to 1,000,000,000, not 9."),
+        (RetryPolicy, {"quota": 500.0}, "quota must be a whole number from 10 up to 1,000,000,000, not 500.0."),
         (
             RetryPolicy,
             {"quota_per_retry": 501},
-            "quota must be at least quota_per_retry and quota_per_timeout, not 500.",
+            "quota must be a whole number from 501 up to 1,000,000,000, not 500.",
         ),
-        (RetryPolicy, {"quota_per_retry": 0}, "quota_per_retry must be a number from 1 up to 1,000,000,000, not 0."),
-        (
-            RetryPolicy,
-            {"quota_per_timeout": 0.5},
-            "quota_per_timeout must be a number from 1 up to 1,000,000,000, not 0.5.",
-        ),
-        (RetryPolicy, {"quota_per_success": 1.5}, "quota_per_success must be a whole number, not 1.5."),
+        (RetryPolicy, {"quota_per_retry": 0}, f"quota_per_retry {WHOLE}, not 0."),
+        (RetryPolicy, {"quota_per_timeout": 0.5}, f"quota_per_timeout {WHOLE}, not 0.5."),
+        (RetryPolicy, {"quota_per_success": 1.5}, f"quota_per_success {WHOLE}, not 1.5."),
         (PollPolicy, {"interval_initial": 0}, "interval_initial must be a number above 0 up to 1,000,000,000, not 0."),
         (PollPolicy, {"interval_max": 0}, "interval_max must be a number from 0.6 up to 1,000,000,000, not 0."),
         (PollPolicy, {"interval_initial": 4.0}, "interval_max must be a number from 4 up to 1,000,000,000, not 3.0."),

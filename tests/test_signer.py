@@ -153,7 +153,7 @@ def test_a_signer_must_return_bytes(caller: Caller, gateway: SimulatedGateway) -
         def sign(self, _message: bytes) -> str:
             return "a signature"
 
-    with pytest.raises(SigningError, match="must return bytes, not str"):
+    with pytest.raises(SigningError, match="failed with TypeError"):
         caller.check(gateway.add_token(), private_key=Wrong())
 
 

@@ -73,7 +73,7 @@ def clears_locals(function: _FunctionT) -> _FunctionT:
     return cast("_FunctionT", call_async if inspect.iscoroutinefunction(function) else call)
 
 
-def clear_locals(error: BaseException, handled: BaseException | None = None) -> None:
+def clear_locals(error: BaseException | None, handled: BaseException | None = None) -> None:
     """Clear the locals of the frames of an error, of its causes and of the errors in their contexts.
 
     Args:

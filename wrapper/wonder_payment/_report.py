@@ -3,13 +3,16 @@
 import logging
 import sys
 from collections.abc import Callable
-from http import HTTPStatus
+from typing import TypeAlias
 
 from ._redact import clear_locals, redact
 from .batch import Result
-from .errors import APIError, InvalidResponseError, WonderError
+from .errors import APIError, WonderError
 from .events import AttemptEvent
 from .models import PaymentToken, TokenState
+
+OnAttempt: TypeAlias = Callable[[AttemptEvent], object]
+OnRetry: TypeAlias = Callable[[WonderError, float], object]
 
 logger = logging.getLogger("wonder_payment")
 logger.addHandler(logging.NullHandler())
@@ -17,51 +20,34 @@ logger.addHandler(logging.NullHandler())
 _STATES = frozenset[str](TokenState)
 
 
-def _label(result: Result) -> str:
-    """Return a result in a word or two, for a log line."""
-    if isinstance(result, PaymentToken):
-        return "succeeded"
-    return f"HTTP {result.status_code}" if isinstance(result, APIError) else type(result).__name__
-
-
-def report_attempt(
-    result: Result, number: int, seconds: float, on_attempt: Callable[[AttemptEvent], object] | None
-) -> None:
+def report_attempt(result: Result, number: int, seconds: float, on_attempt: OnAttempt | None) -> None:
     """Log an attempt and call on_attempt."""
     if logger.isEnabledFor(logging.DEBUG):
-        text = "attempt %d: %s after %.3f s (request id %s)"
-        logger.debug(text, number, _label(result), seconds, result.request_id, extra=_fields(result, number, seconds))
+        _log(logging.DEBUG, "attempt %d: %s after %.3f s (request id %s)", result, number, seconds, seconds)
     if on_attempt is not None:
         error = result if isinstance(result, WonderError) else None
-        if error:
-            clear_locals(error, sys.exception())
+        clear_locals(error, sys.exception())
         on_attempt(AttemptEvent(number, _status(result), error, seconds, result.request_id))
 
 
-def report_retry(
-    failure: WonderError,
-    number: int,
-    seconds: float,
-    delay: float,
-    on_retry: Callable[[WonderError, float], object] | None,
-) -> None:
+def report_retry(failure: WonderError, number: int, seconds: float, delay: float, on_retry: OnRetry | None) -> None:
     """Log a retry and call on_retry."""
-    text = "attempt %d: %s; retry in %.2f s (request id %s)"
-    logger.warning(text, number, _label(failure), delay, failure.request_id, extra=_fields(failure, number, seconds))
+    _log(logging.WARNING, "attempt %d: %s; retry in %.2f s (request id %s)", failure, number, seconds, delay)
     if on_retry is not None:
         clear_locals(failure, sys.exception())
         on_retry(failure, delay)
 
 
 def _status(result: Result) -> int | None:
-    if isinstance(result, PaymentToken):
-        return HTTPStatus.OK.value
-    return result.status_code if isinstance(result, APIError | InvalidResponseError) else None
+    return 200 if isinstance(result, PaymentToken) else result.status_code
 
 
-def _fields(result: Result, number: int, seconds: float) -> dict[str, object]:
-    """Return the fields of the log record of an attempt."""
-    return {"request_id": result.request_id, "attempt": number, "status": _status(result), "elapsed": seconds}
+def _log(level: int, text: str, result: Result, number: int, elapsed: float, shown_seconds: float) -> None:
+    status = _status(result)
+    label = "succeeded" if isinstance(result, PaymentToken) else type(result).__name__
+    label = f"HTTP {status}" if isinstance(result, APIError) else label
+    fields = {"request_id": result.request_id, "attempt": number, "status": status, "elapsed": elapsed}
+    logger.log(level, text, number, label, shown_seconds, result.request_id, extra=fields)
 
 
 def warn_of_unknown_state(token: PaymentToken, logged: dict[str, object]) -> None:

@@ -36,12 +36,17 @@ class WonderError(Exception):
     Attributes:
         request_id: The X-Request-ID of the last HTTP request; None if there was none, or it is not known. Give it to
             the vendor's support.
+        status_code: The HTTP status of the response; None if there was none, or it is not known. It is below 300 if
+            only the body has an error.
+        retry_after: The seconds in the ``Retry-After`` header, if there was one.
         attempts: How many attempts were made; 0 if nothing was sent, None if it is not known.
         is_transient: Whether the same call may succeed later. Attempts that failed with such an error were already
             retried according to the `RetryPolicy`.
     """
 
     request_id: str | None = None
+    status_code: int | None = None
+    retry_after: float | None = None
     attempts: int | None = None
     is_transient: bool = False
 
@@ -54,8 +59,7 @@ class WonderError(Exception):
         """Append what the vendor's support asks for to the message, as far as it is known."""
         known = [f"request id {self.request_id}"] if self.request_id else []
         if self.attempts is not None:
-            made = "1 attempt" if self.attempts == 1 else f"{self.attempts} attempts"
-            known.append(made if self.attempts else "nothing was sent")
+            known.append({0: "nothing was sent", 1: "1 attempt"}.get(self.attempts, f"{self.attempts} attempts"))
         return f"{self.args[0]} ({', '.join(known)})" if known else str(self.args[0])
 
 
@@ -96,16 +100,12 @@ class APIError(WonderError):
     """The gateway returned an error.
 
     Attributes:
-        status_code: The HTTP status. It is below 300 if only the body has the error, and None if it is not known.
         code: The error code in the body, if there was one: a string such as ``E000002``, or a number.
         message: The error message in the body, if there was one. Everything that could be a secret is cut out.
-        retry_after: The seconds in the ``Retry-After`` header, if there was one.
     """
 
-    status_code: int | None = None
     code: str | float | None = None
     message: str | None = None
-    retry_after: float | None = None
 
 
 class BadRequestError(APIError):
@@ -133,13 +133,7 @@ class ServerError(APIError):
 
 
 class InvalidResponseError(WonderError):
-    """The status was good, but the response breaks the contract. The token's state is unknown.
-
-    Attributes:
-        status_code: The HTTP status; None if not known.
-    """
-
-    status_code: int | None = None
+    """The status was good, but the response breaks the contract. The token's state is unknown."""
 
 
 class InvalidSignatureError(WonderError):

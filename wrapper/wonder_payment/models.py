@@ -1,6 +1,5 @@
 """The result of a check: the payment token in plain Python types."""
 
-from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any, Self, TypeAlias, TypedDict, TypeVar, cast
 from uuid import UUID
@@ -24,8 +23,8 @@ TokenType = wire.TokenType
 """The token types that the reference page lists. The gateway may return others."""
 
 
-def _repr_last_four(secret: str | None) -> str:
-    return repr(last_four(secret) if secret else secret)
+def _repr_last_four(secret: UUIDLike | None) -> str:
+    return repr(last_four(str(secret)) if secret else secret)
 
 
 def _repr_redacted(text: str | None) -> str:
@@ -43,11 +42,9 @@ class TokenReference:
             only, because the vendor's mobile SDKs use it to check a token without a signature.
     """
 
-    token: UUIDLike = attrs.field(repr=lambda token: _repr_last_four(str(token)))
+    token: UUIDLike = attrs.field(repr=_repr_last_four)
     customer_uuid: UUIDLike | None = None
-    verify_uuid: UUIDLike | None = attrs.field(
-        default=None, repr=lambda uuid: _repr_last_four(None if uuid is None else str(uuid))
-    )
+    verify_uuid: UUIDLike | None = attrs.field(default=None, repr=_repr_last_four)
 
 
 def reference_to(token: object) -> TokenReference:
@@ -84,14 +81,12 @@ class Card:
     def expires_on(self) -> date | None:
         """The last day of the card's month of expiry, on which it is still valid; None if the expiry cannot be read."""
         month, year = (self.exp_month or "").strip(), (self.exp_year or "").strip()
-        if not (month.isdecimal() and year.isdecimal() and len(month) <= 2 and len(year) in (2, 4)):  # noqa: PLR2004
-            return None
+        if len(year) == 2:  # noqa: PLR2004
+            year = f"20{year}"  # no card is valid for decades
         try:
-            # A two-digit year is of this century: no card is valid for decades.
-            first = date(int(year) + (2000 if len(year) == 2 else 0), int(month), 1)  # noqa: PLR2004
+            return datetime.strptime(f"{month}/{year}", "%m/%Y").date() + relativedelta(day=31)  # noqa: DTZ007
         except ValueError:
             return None
-        return first + relativedelta(day=31)
 
     def is_expired(self, on: date | None = None) -> bool:
         """Return whether the card has expired; False if the expiry cannot be read.
@@ -184,23 +179,13 @@ class PaymentToken:
                 characters of the token and the card number, redacted texts of the gateway, and neither the cardholder's
                 name nor ``extra``.
         """
-        fields = cast("PaymentTokenDict", attrs.asdict(self))
-        fields["token_type"], fields["state"] = str(self.token_type), str(self.state)
-        if not secrets:
-            card = fields["card"]
-            shown: dict[str, Any] = {"token": last_four(self.token), "request_id": self.request_id, "extra": {}}
-            fields = cast("PaymentTokenDict", _redacted(fields) | shown)
-            if card:
-                number = card["number"] and last_four(card["number"])
-                fields["card"] = cast("CardDict", _redacted(card) | {"number": number, "holder_name": None})
-        return fields
+        return cast("PaymentTokenDict", attrs.asdict(self, value_serializer=_plain if secrets else _shown))
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: object, _handler: object) -> Any:
         from pydantic_core import core_schema  # noqa: PLC0415 (only pydantic calls this)
 
-        fields = core_schema.dict_schema()
-        to_dict = core_schema.plain_serializer_function_ser_schema(cls.to_dict, return_schema=fields)
+        to_dict = core_schema.plain_serializer_function_ser_schema(cls.to_dict, return_schema=core_schema.dict_schema())
         return core_schema.is_instance_schema(cls, serialization=to_dict)
 
     @classmethod
@@ -226,8 +211,20 @@ class PaymentToken:
         )
 
 
-def _redacted(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: redact(value) if isinstance(value, str) else value for name, value in fields.items()}
+def _plain(_owner: object, _field: object, value: Any) -> Any:
+    """Return a plain string for a member of an enum."""
+    return str(value) if isinstance(value, str) else value
+
+
+def _shown(_owner: object, field: "attrs.Attribute[Any]", value: Any) -> Any:
+    """Return what may be shown of a field."""
+    if field.name in ("token", "number"):
+        return value and last_four(value)
+    if field.name == "holder_name":
+        return None
+    if field.name == "extra":
+        return {}
+    return redact(value) if isinstance(value, str) and field.name != "request_id" else value
 
 
 def _given(value: _T | Unset) -> _T | None:

@@ -8,7 +8,7 @@ from typing import Any, Self, cast
 
 import attrs
 
-from .errors import APIError, ConfigurationError, RequestTimeoutError
+from .errors import ConfigurationError, RequestTimeoutError, WonderError
 
 __all__ = ["PollPolicy", "RetryPolicy"]
 
@@ -30,14 +30,14 @@ def number(
         ConfigurationError: It is not; the message names the setting.
     """
     kind = type(value)  # not __class__, which a mock can fake
-    is_number = issubclass(kind, int | float) and kind is not bool and minimum <= cast("float", value) <= maximum
-    if not is_number or (above and value == minimum):
-        bounds = f"{'above' if above else 'from'} {minimum:g} up to {maximum:,.10g}"
+    is_number = issubclass(kind, int if whole else int | float) and kind is not bool
+    if not is_number or not minimum <= cast("float", value) <= maximum or (above and value == minimum):
+        expected = (
+            f"a {'whole ' if whole else ''}number {'above' if above else 'from'} {minimum:g} up to {maximum:,.10g}"
+        )
         is_short = kind is float or (kind is int and abs(cast("int", value)) < 10**18)
         given = repr(value) if is_short else kind.__name__
-        raise ConfigurationError(f"{name} must be a number {bounds}, not {given}.", attempts=0)
-    if whole and not issubclass(kind, int):
-        raise ConfigurationError(f"{name} must be a whole number, not {value!r}.", attempts=0)
+        raise ConfigurationError(f"{name} must be {expected}, not {given}.", attempts=0)
 
 
 def _checked(**bounds: Any) -> Callable[[object, "attrs.Attribute[Any]", object], None]:
@@ -87,17 +87,14 @@ class RetryPolicy:
 
     def __attrs_post_init__(self) -> None:
         if self.quota is not None:
-            number("quota", self.quota, minimum=1, whole=True)
-            if self.quota < max(self.quota_per_retry, self.quota_per_timeout):
-                problem = f"quota must be at least quota_per_retry and quota_per_timeout, not {self.quota}."
-                raise ConfigurationError(problem, attempts=0)
+            number("quota", self.quota, minimum=max(self.quota_per_retry, self.quota_per_timeout), whole=True)
 
     @classmethod
     def never(cls) -> Self:
         """Return the policy that makes one attempt and does not retry."""
         return cls(max_attempts=1)
 
-    def delay(self, error: BaseException | None, attempt: int) -> float:
+    def delay(self, error: WonderError | None, attempt: int) -> float:
         """Return the seconds to wait before the next attempt.
 
         Args:
@@ -107,8 +104,7 @@ class RetryPolicy:
         # Past 2 ** 60 the backoff is at its maximum, whatever the exponent; a float overflows at some point.
         backoff = min(self.backoff_max, self.backoff_initial * 2.0 ** min(attempt - 1, 60))
         backoff *= 1 - self.jitter * random.random()  # noqa: S311 (no secret depends on it)
-        retry_after = error.retry_after if isinstance(error, APIError) else None
-        return max(backoff, retry_after or 0.0)
+        return max(backoff, (error and error.retry_after) or 0.0)
 
 
 class RetryQuota:
@@ -124,12 +120,11 @@ class RetryQuota:
     def take(self, retry: RetryPolicy, error: BaseException) -> int:
         """Take the points for a retry after ``error`` and return how many; 0 if too few are left."""
         points = retry.quota_per_timeout if isinstance(error, RequestTimeoutError) else retry.quota_per_retry
-        if retry.quota is None:
-            return points
-        with _lock:
-            if self.spent + points > retry.quota:
-                return 0
-            self.spent += points
+        if retry.quota is not None:
+            with _lock:
+                if self.spent + points > retry.quota:
+                    return 0
+                self.spent += points
         return points
 
     def give_back(self, points: int) -> None:

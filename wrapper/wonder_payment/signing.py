@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPubl
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from ._http.received import RawResponse
-from ._http.response import CLOCK_TOLERANCE, clock_difference
+from ._http.response import CLOCK_TOLERANCE, http_date
 from ._keys import key_or_signer, loaded_key
 from ._redact import clears_locals
 from .config import checked_app_id, checked_origin, origin_of
@@ -122,9 +122,7 @@ def verify_request(
             does not match.
     """
     if not isinstance(public_key, RSAPublicKey):
-        raise ConfigurationError(
-            "public_key must be an RSAPublicKey: load the PEM with load_pem_public_key().", attempts=0
-        )
+        raise ConfigurationError("public_key must be an RSAPublicKey: load the PEM with load_pem_public_key().")
     given = {name.lower(): value for name, value in headers.items()}
     credential, nonce, signature = (given.get(name, "") for name in ("credential", "nonce", "signature"))
     parts = re.fullmatch(rf"[!-.0-~]+/([0-9]{{14}})/{SCHEME}", credential)
@@ -137,9 +135,7 @@ def verify_request(
     if not re.fullmatch("[A-Za-z0-9]{16}", nonce):
         raise InvalidSignatureError("The Nonce header is missing, or is not 16 alphanumeric characters.")
     if not verify(public_key, signature, credential=credential, nonce=nonce, method=method, uri=uri, body=body):
-        raise InvalidSignatureError(
-            "The Signature header is missing, or does not match the request and the public key."
-        )
+        raise InvalidSignatureError("The Signature header is missing, or does not match the request and public key.")
 
 
 @clears_locals
@@ -219,15 +215,13 @@ class WonderAuth(httpx.Auth):
         """
         signed_time = time.time() + self._clock_offset
         status, date = yield self._signature(signed_time, method, uri, body)
-        if status in _REJECTED:
-            difference = clock_difference(date, now=signed_time)
-            if abs(difference) > CLOCK_TOLERANCE:
-                gateway_time = signed_time + difference
-                offset = gateway_time - time.time()
-                status, _ = yield self._signature(gateway_time, method, uri, body)
-                # A request that is rejected again was not rejected for its time: do not keep a wrong Date.
-                if status not in _REJECTED:
-                    self._clock_offset = offset
+        gateway_time = http_date(date) if status in _REJECTED else None
+        if gateway_time is not None and abs(gateway_time - signed_time) > CLOCK_TOLERANCE:
+            offset = gateway_time - time.time()
+            status, _ = yield self._signature(gateway_time, method, uri, body)
+            # A request that is rejected again was not rejected for its time: do not keep a wrong Date.
+            if status not in _REJECTED:
+                self._clock_offset = offset
 
     def is_remote(self, response: RawResponse | None) -> bool:
         """Return whether a signer, which may take long, signs a first request, or another one after this response."""
@@ -237,12 +231,9 @@ class WonderAuth(httpx.Auth):
         if isinstance(self._private_key, RSAPrivateKey):
             return sign(self._private_key, text)
         try:
-            signature = self._private_key.sign(text.encode())
-        except Exception as error:
+            return base64.b64encode(self._private_key.sign(text.encode())).decode()
+        except Exception as error:  # a TypeError if the signer does not return bytes
             raise SigningError(f"The signer failed with {type(error).__name__}; the request was not sent.") from error
-        if not isinstance(signature, bytes):
-            raise SigningError(f"The signer must return bytes, not {type(signature).__name__}.")
-        return base64.b64encode(signature).decode()
 
     def _signature(self, signed_time: float, method: str, uri: str, body: bytes) -> dict[str, str]:
         credential = f"{self._app_id}/{time.strftime(_TIME_FORMAT, time.gmtime(signed_time))}/{SCHEME}"

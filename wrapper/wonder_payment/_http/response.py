@@ -7,8 +7,7 @@ import json
 import math
 import re
 import time
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, cast
@@ -40,42 +39,38 @@ _MAX_CODE = 10**9
 # Transient statuses without a class of their own: the server timed out reading the request, or it came too early.
 _TRANSIENT_STATUSES = frozenset({408, 425})
 
-_ERRORS: dict[float, type[errors.APIError]] = {
-    400: errors.BadRequestError,
-    401: errors.AuthenticationError,
-    403: errors.AuthenticationError,
-    404: errors.NotFoundError,
-    422: errors.BadRequestError,
-    429: errors.RateLimitError,
-}
-
 PROXY_ADVICE = "check the user name and the password in the proxy's URL"
 
 _PARAMETERS = "If the error is about the token, pass customer_uuid and verify_uuid: the gateway may require both."
 _SIGNATURE = "Check the app id and the environment, and that the vendor has the public half of this private key."
+_BLOCKED = "The app id may be restricted to other IP addresses, or a firewall may block this one."
+_UNKNOWN = "Check that the token was created in this environment, for this app and this customer."
 _ROUTE = "Check base_url, and whether a proxy or a firewall changes the request."
+_REDIRECT = "Redirects are not followed, because the signature is for one origin. Check base_url."
 
-# What to do, by status. The gateway itself has no reason for the statuses of _ROUTE: the request is always the same.
-_ADVICE: dict[float, str] = {
-    400: _PARAMETERS,
-    401: _SIGNATURE,
-    403: f"{_SIGNATURE} The app id may be restricted to other IP addresses, or a firewall may block this one.",
-    404: "Check that the token was created in this environment, for this app and this customer. "
-    "Pass customer_uuid if you know it.",
+# The class of an error and what to do, by the status or by the code in the body: some codes are HTTP's own numbers.
+_ERRORS: dict[object, tuple[type[errors.APIError], str]] = {
+    400: (errors.BadRequestError, _PARAMETERS),
+    401: (errors.AuthenticationError, _SIGNATURE),
+    403: (errors.AuthenticationError, f"{_SIGNATURE} {_BLOCKED}"),
+    404: (errors.NotFoundError, f"{_UNKNOWN} Pass customer_uuid if you know it."),
+    422: (errors.BadRequestError, _PARAMETERS),
+    429: (errors.RateLimitError, "Send fewer requests."),
+    **dict.fromkeys(range(500, 1000), (errors.ServerError, "Retry later.")),
+}
+
+# What to do about any other status. The gateway itself has no reason for most of them: the request is always the same.
+_ADVICE: dict[int, str] = {
+    **dict.fromkeys(range(300, 400), _REDIRECT),
     **dict.fromkeys((405, 406, 411, 413, 414, 415, 431), _ROUTE),
     407: f"The request did not reach the gateway: {PROXY_ADVICE}.",
     **dict.fromkeys(_TRANSIENT_STATUSES, "Retry later."),
-    422: _PARAMETERS,
-    429: "Send fewer requests.",
     451: "Access from this network is blocked for legal reasons. Ask the vendor.",
 }
 
-# The one error code that the vendor's guides have.
-_ADVICE_BY_CODE = {"E000002": "Check the app id, and that no proxy changes the Credential header."}
-
 # The JSON types of the contract, which the generated parser does not check.
-_REQUIRED: dict[str, type] = {"token": str, "token_type": str, "state": str}
-_OPTIONAL: dict[str, type] = {"default": bool, "error_code": str, "error_msg": str, "credit_card": dict}
+_REQUIRED = ("token", "token_type", "state")
+_TOKEN = dict.fromkeys((*_REQUIRED, "error_code", "error_msg"), str) | {"default": bool, "credit_card": dict}
 _CARD: dict[str, type] = dict.fromkeys(CARD_FIELDS, str)
 
 
@@ -84,9 +79,7 @@ class CheckedResponse:
     """A good response, with the four attributes that the generated parser reads of an httpx.Response."""
 
     envelope: dict[str, Any] = attrs.field(repr=False)
-    status_code: int = HTTPStatus.OK
-    content: bytes = b""
-    headers: None = None
+    status_code, content, headers = HTTPStatus.OK, b"", None
 
     def json(self) -> dict[str, Any]:
         return self.envelope
@@ -104,46 +97,28 @@ def checked_response(response: RawResponse, *, token: str) -> CheckedResponse:
         InvalidResponseError: The status is good, but the body breaks the contract.
     """
     body, unread = decompressed(response)
-    envelope = None if unread else _json_object(body)
-    name, code = deciding_code(envelope or {})
-    if not _is_success(response):
-        raise _api_error(response, envelope or {}, code, unread)
-    if unread:
-        problem = unread
-    elif envelope is None:
-        problem = "it is not one unambiguous JSON object"
-    elif type(code) not in (str, int, float):
-        contradicts = name == "error_code" and envelope.get("code") is not None
-        problem = f"`error_code` is {type(code).__name__}" if contradicts else "`code` is missing"
-    elif not is_good_code(name, code):
-        raise _api_error(response, envelope, code)
-    elif response.status_code != HTTPStatus.OK:
-        problem = "the contract defines only HTTP 200"
-    elif (wrong := _problem(envelope, token)) is not None:
-        problem = wrong
-    else:
+    envelope = {} if unread else _json_object(body)
+    name, code = deciding_code(envelope)
+    status = response.status_code
+    if not 200 <= status < 300 or (_is_code(code) and not is_good_code(name, code)):  # noqa: PLR2004
+        raise _api_error(response, envelope, name, code, unread)
+    problem = unread or _problem(envelope, code, status, token)
+    if not problem:
         return CheckedResponse(envelope)
     size = "" if unread else f", {len(body)} bytes"
-    subject = f"The response (HTTP {response.status_code}{size})"
-    text = f"{subject} breaks the contract: {problem}."
-    raise errors.InvalidResponseError(text, status_code=response.status_code)
+    text = f"The response (HTTP {status}{size}) breaks the contract: {problem}."
+    raise errors.InvalidResponseError(text, status_code=status)
 
 
-def _is_success(response: RawResponse) -> bool:
-    return 200 <= response.status_code < 300  # noqa: PLR2004
-
-
-def _json_object(body: bytes) -> dict[str, Any] | None:
-    """Return the body's JSON object; None if it is anything else, ambiguous, or nested too deep."""
+def _json_object(body: bytes) -> dict[str, Any]:
+    """Return the body's JSON object; an empty one if it is anything else, ambiguous, or nested too deep."""
     if body.count(b"[") + body.count(b"{") > _MAX_CONTAINERS:
-        return None
+        return {}
     try:
         # json.loads() on bytes would accept half a surrogate pair.
-        text = body.decode("utf-8-sig")
-        content = _JSON.decode(text)
+        return _object(_JSON.decode(body.decode("utf-8-sig")))
     except ValueError:
-        return None
-    return cast("dict[str, Any]", content) if isinstance(content, dict) else None
+        return {}
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -162,101 +137,95 @@ def _finite(text: str) -> float:
 _JSON = json.JSONDecoder(object_pairs_hook=_unambiguous, parse_float=_finite, parse_constant=_finite)
 
 
-def deciding_code(envelope: Mapping[str, Any]) -> tuple[str, Any]:
+def deciding_code(envelope: dict[str, Any]) -> tuple[str, Any]:
     """Return the name and the value of the code that says whether a response is good.
 
     ``error_code`` of older pages decides where there is no ``code``, and where only ``error_code`` means an error.
     """
     code, old = envelope.get("code"), envelope.get("error_code")
     contradicts = old not in (None, "") and not is_good_code("error_code", old)
-    return ("error_code", old) if code is None or (contradicts and not _is_bad(code)) else ("code", code)
+    if contradicts and _is_code(code) and code not in ("", *GOOD_CODES):
+        contradicts = False  # both mean an error
+    return ("error_code", old) if code is None or contradicts else ("code", code)
 
 
 def is_good_code(name: str, code: object) -> bool:
     """Return whether a code of this name means success; an empty one does on older pages only."""
-    return type(code) in (str, int, float) and (code in GOOD_CODES or (name == "error_code" and code == ""))
+    return _is_code(code) and (code in GOOD_CODES or (name == "error_code" and code == ""))
 
 
-def _is_bad(code: object) -> bool:
-    return type(code) in (str, int, float) and code not in ("", *GOOD_CODES)
+def _is_code(code: object) -> bool:
+    return type(code) in (str, int, float)
 
 
-def _first(envelope: Mapping[str, Any], *names: str) -> Any:
-    """Return the first of these fields that has a value: current and older pages name them differently."""
-    return next((envelope[name] for name in names if envelope.get(name) is not None), None)
-
-
-def _problem(envelope: dict[str, Any], token: str) -> str | None:
-    """Return how a good envelope breaks the contract, without quoting a value; None if it does not."""
-    fields = _object(_object(envelope, "data") or {}, "payment_token")
-    if fields is None:
+def _problem(envelope: dict[str, Any], code: object, status: int, token: str) -> str | None:
+    """Return how a response without an error breaks the contract, without quoting a value; None if it does not."""
+    if not envelope:
+        return "it is empty, or not one unambiguous JSON object"
+    if not _is_code(code):
+        return "`code` or `error_code` is missing, or of a wrong type"
+    if status != HTTPStatus.OK:
+        return "the contract defines only HTTP 200"
+    fields = _object(_object(envelope.get("data")).get("payment_token"))
+    if not fields:
         return "`data.payment_token` is missing"
-    wrong = _wrong_field(fields, _REQUIRED, _OPTIONAL) or _wrong_field(_object(fields, "credit_card") or {}, {}, _CARD)
-    if wrong is None and fields["token"].lower() != token:
-        return "it is about a different token"
-    return wrong
+    wrong = _wrong_field(fields, _TOKEN) or _wrong_field(_object(fields.get("credit_card")), _CARD)
+    return "it is about a different token" if not wrong and fields["token"].lower() != token else wrong
 
 
-def _object(fields: dict[str, Any], name: str) -> dict[str, Any] | None:
-    value = fields.get(name)
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+def _object(value: object) -> dict[str, Any]:
+    """Return a JSON object; an empty one for anything else."""
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
-def _wrong_field(fields: dict[str, Any], required: dict[str, type], optional: dict[str, type]) -> str | None:
-    for name in required:
-        if name not in fields:
+def _wrong_field(fields: dict[str, Any], types: dict[str, type]) -> str | None:
+    for name, kind in types.items():
+        value = fields.get(name)
+        if value is None and name in _REQUIRED:
             return f"`{name}` is missing"
-    for name, value in fields.items():
-        kind = required.get(name) or optional.get(name)
-        if kind and not isinstance(value, kind) and not (value is None and name in optional):
+        if value is not None and not isinstance(value, kind):
             return f"`{name}` is {type(value).__name__}, not {kind.__name__}"
     return None
 
 
-def _api_error(response: RawResponse, envelope: dict[str, Any], code: Any, unread: str = "") -> errors.APIError:
-    # The text that belongs to the code: a good `code` beside a bad `error_code` has a message such as "success".
-    names = ("message", "error_message") if code == envelope.get("code") else ("error_message", "message")
-    message = _first(envelope, *names)
-    number = int(code) if isinstance(code, str) and re.fullmatch("[0-9]{1,9}", code) else code
+def _api_error(response: RawResponse, envelope: dict[str, Any], name: str, code: Any, unread: str) -> errors.APIError:
+    status = response.status_code
+    number = int(code) if isinstance(code, str) and re.fullmatch("[0-9]{3}", code) else code
+    decisive = number if 200 <= status < 300 else status  # noqa: PLR2004
+    kind, advice = _ERRORS.get(decisive) or (errors.APIError, _ADVICE.get(status, ""))
     if isinstance(code, str):
         code = redact(code) or None
     elif type(code) not in (int, float) or abs(code) >= _MAX_CODE:
-        code = number = None
+        code = None
+    # The text that belongs to the code: a good `code` beside a bad `error_code` has a message such as "success".
+    names = ("message", "error_message") if name == "code" else ("error_message", "message")
+    message = envelope.get(names[0]) or envelope.get(names[1])
     message = redact(message) if isinstance(message, str) else None
-    # With a good status the code of the body decides: some codes are HTTP's own numbers.
-    status = number if _is_success(response) and isinstance(number, int | float) else response.status_code
-    kind = errors.ServerError if 500 <= status <= 999 else _ERRORS.get(status, errors.APIError)  # noqa: PLR2004
     now, date = time.time(), response.headers.get("date")
     seconds = retry_after(response.headers.get("retry-after"), date=date, now=now)
-    sender = "A proxy" if response.status_code == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED else "The gateway"
-    summary = f"{sender} returned HTTP {response.status_code}" + (f", code {code}" if code is not None else "")
+    if kind is errors.RateLimitError and seconds is not None:
+        advice = f"Retry after {seconds:g} s."
+    elif code == "E000002":  # the one error code that the vendor's guides have
+        advice = "Check the app id, and that no proxy changes the Credential header."
+    sender = "A proxy" if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED else "The gateway"
+    summary = f"{sender} returned HTTP {status}" + (f", code {code}" if code is not None else "")
     summary += f": {message.rstrip('.')}." if message else "."
-    if 300 <= response.status_code < 400:  # noqa: PLR2004
-        summary += " Redirects are not followed, because the signature is for one origin. Check base_url."
-    elif kind is errors.RateLimitError and seconds is not None:
-        summary += f" Retry after {seconds:g} s."
-    elif code in _ADVICE_BY_CODE:
-        summary += f" {_ADVICE_BY_CODE[code]}"
-    elif kind is errors.ServerError:
-        summary += " Retry later."
-    # A code in the body does not stand for a status that only a proxy sends.
-    elif advice := _ADVICE.get(response.status_code if kind is errors.APIError else status):
-        summary += f" {advice}"
-    if kind is errors.AuthenticationError and abs(difference := clock_difference(date, now=now)) > CLOCK_TOLERANCE:
-        way = "ahead of" if difference > 0 else "behind"
-        summary += f" The gateway's clock is {abs(difference) / 60:.0f} minutes {way} this machine's. Set the clock."
+    summary += advice and f" {advice}"
+    ahead = (http_date(date) or now) - now
+    if kind is errors.AuthenticationError and abs(ahead) > CLOCK_TOLERANCE:
+        way = "ahead of" if ahead > 0 else "behind"
+        summary += f" The gateway's clock is {abs(ahead) / 60:.0f} minutes {way} this machine's. Set the clock."
     if unread:
         summary += f" The reason is unknown: {unread}."
-    error = kind(summary, status_code=response.status_code, code=code, message=message, retry_after=seconds)
-    error.is_transient = kind.is_transient or response.status_code in _TRANSIENT_STATUSES
-    return error
+    is_transient = kind.is_transient or status in _TRANSIENT_STATUSES
+    return kind(summary, status_code=status, code=code, message=message, retry_after=seconds, is_transient=is_transient)
 
 
-def http_date(value: str | None) -> datetime | None:
-    """Return an HTTP date in UTC; None if there is none or it cannot be read."""
+def http_date(value: str | None) -> float | None:
+    """Return an HTTP date as Unix time (UTC); None if there is none or it cannot be read."""
     try:
         date = parsedate_to_datetime(value or "")
-        return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+        return date.replace(tzinfo=date.tzinfo or UTC).timestamp()
     except (ValueError, OverflowError):
         return None
 
@@ -272,14 +241,5 @@ def retry_after(value: str | None, *, date: str | None, now: float) -> float | N
     seconds = (value or "").strip()
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?", seconds):
         return min(float(seconds), _MAX_SECONDS)
-    until, since = http_date(value), http_date(date) or datetime.fromtimestamp(now, UTC)
-    return None if until is None else min(max((until - since).total_seconds(), 0.0), _MAX_SECONDS)
-
-
-def clock_difference(date: str | None, *, now: float) -> float:
-    """Return the seconds by which the clock behind a ``Date`` header is ahead of ``now`` (Unix time, UTC).
-
-    0.0 if there is no date or it cannot be read.
-    """
-    theirs = http_date(date)
-    return 0.0 if theirs is None else theirs.timestamp() - now
+    until = http_date(value)
+    return None if until is None else min(max(until - (http_date(date) or now), 0.0), _MAX_SECONDS)

@@ -11,7 +11,7 @@ import httpx
 
 from wonder_payment import ConfigurationError, TokenReference, WonderError
 from wonder_payment._http.environment import network_options, proxy_setting
-from wonder_payment._http.response import CLOCK_TOLERANCE, clock_difference, http_date
+from wonder_payment._http.response import CLOCK_TOLERANCE, http_date
 from wonder_payment._keys import loaded_key
 from wonder_payment.config import is_loopback, key_variable, resolved_origin, settings_from
 
@@ -119,9 +119,10 @@ class Examination:
 
     def clock(self) -> Finding:
         """Compare this machine's clock with the gateway's."""
-        if http_date(self._date) is None:
+        gateway_time = http_date(self._date)
+        if gateway_time is None:
             return Finding(Verdict.UNKNOWN, "unknown: the gateway does not send its time")
-        minutes = clock_difference(self._date, now=time.time()) / 60
+        minutes = (gateway_time - time.time()) / 60
         if abs(minutes) > CLOCK_TOLERANCE / 60:
             way = "behind" if minutes > 0 else "ahead of"
             text = f"{abs(minutes):.0f} minutes {way} the gateway's clock. Set the clock, for example with NTP."
