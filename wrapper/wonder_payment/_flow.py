@@ -176,8 +176,8 @@ def wait(policy: Policy, *, timeout: float, poll: PollPolicy, on_poll: OnPoll | 
         # silence, and the caller's last chance of a result.
         yield min(max(poll.delay(elapsed), retry_after), left)
     made_polls = "1 poll" if polls == 1 else f"{polls} polls"
-    state = f"the last state was {redact(token.state)}" if token else "no poll succeeded"
-    text = f"Timed out after {elapsed:.1f} s and {made_polls} while 3-D Secure was pending; {state}. Wait again later."
+    state = f"3-D Secure was still {redact(token.state)}" if token else "no poll succeeded"
+    text = f"Timed out after {elapsed:.1f} s and {made_polls}: {state}. Wait again later."
     request_id = result.request_id
     raise StillPendingError(
         text, token=token, last_error=error, elapsed=elapsed, polls=polls, attempts=made, request_id=request_id
