@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 from conftest import key
-from faults.making import GOOD, VERIFIED
+from faults.servers import GOOD, VERIFIED
 from wonder_payment import AsyncWonderClient
 
 

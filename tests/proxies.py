@@ -5,7 +5,7 @@ import re
 import socket
 from itertools import takewhile
 
-from faults.making import GOOD, NOWHERE, Script, authority, over_tls
+from faults.servers import GOOD, NOWHERE, Script, authority, over_tls
 
 BAD_URL = "its URL must be http://host:port, with special characters percent-encoded"
 BAD_URLS = [

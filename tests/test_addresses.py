@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import caller_of, for_all_transports
-from faults.making import VERIFIED
+from faults.servers import VERIFIED
 from wonder_payment import RetryPolicy
 from wonder_payment.simulator import SimulatedGateway
 

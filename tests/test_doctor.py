@@ -9,7 +9,7 @@ import pytest
 from commands import CARD_NUMBER, FAILED, VERIFIED, run
 from conftest import TOKEN, Clock, pem
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
-from faults.making import NOWHERE, a_server, environment, responding_once
+from faults.servers import NOWHERE, a_server, environment, responding_once
 from typer.testing import Result
 from wonder_payment.cli.examination import Examination
 from wonder_payment.cli.probes import ECHO_PATHS, Gateway, Recorder, Verdict

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from commands import CARD_NUMBER
 from conftest import TOKEN
-from faults.making import environment
+from faults.servers import environment
 from wonder_payment._http.environment import environment_proxy
 from wonder_payment.cli.examination import route_to
 from wonder_payment.cli.probes import (

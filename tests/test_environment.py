@@ -15,7 +15,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 from conftest import Kind, caller_of, for_all_transports, for_both_clients, key
-from faults.making import (
+from faults.servers import (
     GOOD,
     NOWHERE,
     VERIFIED,

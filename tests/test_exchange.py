@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import httpx
 import pytest
 from conftest import TOKEN, Clock, Kind, for_both_clients, key
-from faults.making import GOOD, VERIFIED, a_server, responding_once
+from faults.servers import GOOD, VERIFIED, a_server, responding_once
 from transports import BODY, Pieces, always, caller, verified
 from wonder_payment import (
     AsyncWonderClient,

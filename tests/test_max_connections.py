@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from conftest import Kind, for_both_clients, key
 from connections import Connection, SyncConnection, a_client, burst, reached, until
-from faults.making import VERIFIED
+from faults.servers import VERIFIED
 from wonder_payment import ConfigurationError, RequestTimeoutError, RetryPolicy, StillPendingError
 from wonder_payment._http.pool import AsyncPool, SyncPool
 

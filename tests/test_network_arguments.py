@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
-from faults.making import (
+from faults.servers import (
     GOOD,
     NOWHERE,
     VERIFIED,

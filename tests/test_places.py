@@ -11,7 +11,7 @@ import attrs
 import httpx
 import pytest
 from connections import until
-from faults.making import environment
+from faults.servers import environment
 from wonder_payment import ConfigurationError
 from wonder_payment._http.places import LoopPools, ProcessPools
 

@@ -9,7 +9,7 @@ import pytest
 from conftest import Clock, key
 from connections import Connection, a_client, burst, until
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from faults.making import VERIFIED
+from faults.servers import VERIFIED
 from wonder_payment._http.exchange import AsyncExchange
 from wonder_payment._http.pool import AsyncPool
 from wonder_payment.signing import WonderAuth

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from conftest import TOKEN, Kind, caller_of, for_all_transports, for_both_clients
-from faults.making import a_server, responding_once
+from faults.servers import a_server, responding_once
 from transports import BODY, Handler, Pieces, always, breaking, caller, failing
 from wonder_payment import (
     AsyncWonderClient,

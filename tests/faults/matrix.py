@@ -8,7 +8,7 @@ import gzip
 
 import attrs
 import trustme
-from faults.makers import (
+from faults.making import (
     Maker,
     closed_while_idle,
     dripping,
@@ -24,7 +24,7 @@ from faults.makers import (
     through_proxy,
     with_certificate,
 )
-from faults.making import BODY, HEAD, HERE, authority, endless, expired, reset, responding_once, self_signed, silent
+from faults.servers import BODY, HEAD, HERE, authority, endless, expired, reset, responding_once, self_signed, silent
 from wonder_payment import (
     APIError,
     InvalidResponseError,

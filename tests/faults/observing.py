@@ -11,9 +11,9 @@ from typing import Any
 
 import attrs
 from conftest import Caller
-from faults.makers import Lab
-from faults.making import VERIFIED
+from faults.making import Lab
 from faults.matrix import RETRY, Row
+from faults.servers import VERIFIED
 from wonder_payment import PaymentToken, RetryPolicy
 from wonder_payment.simulator import SimulatedGateway
 

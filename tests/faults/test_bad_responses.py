@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from conftest import TRANSPORTS, Caller, key
 from faults.judging import judge
-from faults.making import a_server, read_request
 from faults.responses import HOLDER, OTHER_ENCODINGS, RAW, Raw, Twice, bodies, good, nested, outcome_of, written
+from faults.servers import a_server, read_request
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from wonder_payment import InvalidResponseError, PaymentToken, ServerError, WonderError
