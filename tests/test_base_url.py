@@ -6,14 +6,8 @@ import httpx
 import pytest
 from conftest import Kind, for_both_clients, key
 from good_settings import EXAMPLE, PRODUCTION, SANDBOX
-from wonder_payment import (
-    ConfigurationError,
-    Environment,
-)
-from wonder_payment.config import (
-    checked_origin,
-    resolved_origin,
-)
+from wonder_payment import ConfigurationError, Environment
+from wonder_payment.config import checked_origin, resolved_origin
 
 
 @pytest.mark.parametrize(

@@ -13,16 +13,8 @@ import httpx
 import pytest
 from conftest import TOKEN, Kind, for_both_clients, key, pem
 from good_settings import CUSTOMER, EXAMPLE, PASSPHRASE, environ
-from wonder_payment import (
-    AsyncWonderClient,
-    ConfigurationError,
-    Environment,
-    WonderClient,
-)
-from wonder_payment.config import (
-    described,
-    settings_from,
-)
+from wonder_payment import AsyncWonderClient, ConfigurationError, Environment, WonderClient
+from wonder_payment.config import described, settings_from
 from wonder_payment.signing import verify
 
 # Environment variables

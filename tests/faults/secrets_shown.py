@@ -10,13 +10,7 @@ import pytest
 from conftest import Caller
 from crashes import PASSPHRASE, SECRET_VERIFY, frames, pem_of
 from crashes import secrets_of as secrets_of_key
-from wonder_payment import (
-    AsyncWonderClient,
-    PaymentToken,
-    RetryPolicy,
-    StillPendingError,
-    WonderClient,
-)
+from wonder_payment import AsyncWonderClient, PaymentToken, RetryPolicy, StillPendingError, WonderClient
 from wonder_payment.signing import sign
 from wonder_payment.simulator import SimulatedGateway
 

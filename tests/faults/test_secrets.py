@@ -14,12 +14,7 @@ from crashes import NUMBER, crash_report, leaks
 from crashes import SECRET_TOKEN as TOKEN
 from faults.endings import DASHED, DOTTED, ENDINGS, SPACED, Ending, StopHere, error_body
 from faults.secrets_shown import assert_cleared, call, client_of, logged, pickled, secrets_of
-from wonder_payment import (
-    NotFoundError,
-    PaymentToken,
-    PollPolicy,
-    WonderError,
-)
+from wonder_payment import NotFoundError, PaymentToken, PollPolicy, WonderError
 from wonder_payment.simulator import Fault, SimulatedGateway
 
 # How a call ends

@@ -17,9 +17,7 @@ from crashes import NUMBER, crash_report, leaks
 from crashes import SECRET_TOKEN as TOKEN
 from faults.endings import GOOD
 from faults.secrets_shown import assert_cleared, call, client_of, dump, secrets_of
-from wonder_payment import (
-    RetryPolicy,
-)
+from wonder_payment import RetryPolicy
 from wonder_payment.simulator import Fault, SimulatedGateway
 
 CALLS = pytest.mark.parametrize("method", ["check_token", "wait_for_token"])
