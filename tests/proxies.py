@@ -1,11 +1,15 @@
-"""A proxy that asks for a password, and proxy URLs that cannot be used."""
+"""A proxy that asks for a password, proxy URLs that cannot be used, and the proxy of an environment."""
 
 import base64
 import re
 import socket
 from itertools import takewhile
 
-from faults.servers import GOOD, NOWHERE, Script, authority, over_tls
+from faults.servers import GOOD, NOWHERE, Script, authority, environment, over_tls
+from wonder_payment._http.environment import environment_proxy
+
+ORIGIN = "https://gateway.example"
+PROXY = "http://proxy.example:3128"
 
 BAD_URL = "its URL must be http://host:port, with special characters percent-encoded"
 BAD_URLS = [
@@ -52,3 +56,10 @@ def connect_proxy(heads: list[bytes], inside: Script | None = None) -> Script:
             inside(connection)
 
     return script
+
+
+def proxy(origin: str = ORIGIN, **variables: str) -> str | None:
+    """Return the URL of the proxy in an environment with these variables only."""
+    with environment(**variables):
+        found = environment_proxy(origin)
+    return found and str(found.url)
