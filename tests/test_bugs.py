@@ -1,106 +1,22 @@
 """Bugs and errors of the caller's code propagate unchanged after one attempt, and crash reports have no secret."""
 
-import asyncio
 import traceback
-from collections.abc import Callable, Iterator
-from types import FrameType
+from collections.abc import Callable
 from typing import Any
 
-import attrs
 import httpx
 import pytest
 import respx
-from conftest import Kind, for_both_clients, key
-from crashes import CARD, NUMBER, SECRET_TOKEN, crash_report, frames, leaks, pem_of, secrets_of
+from conftest import Kind, for_both_clients
+from crashes import crash_report, leaks
+from operations import ORDER, Call, assert_no_secret, body, each_operation, failure, frame_of
 from pytest_httpx import HTTPXMock
-from wonder_payment import (
-    ConfigurationError,
-    InvalidTokenError,
-    NetworkError,
-    NotFoundError,
-    PaymentToken,
-    RequestTimeoutError,
-    RetryPolicy,
-    ServerError,
-    StillPendingError,
-    TokenReference,
-    WonderClient,
-    WonderError,
-)
-
-FIELDS = {"token_type": "CreditCard", "token": SECRET_TOKEN, "default": True, "credit_card": CARD}
-ORDER = "the caller's order 4711"
-
-each_operation = pytest.mark.parametrize("operation", ["check", "wait", "batch"])
-
-
-def body(state: str = "success") -> dict[str, Any]:
-    return {"code": 0, "message": "", "data": {"payment_token": FIELDS | {"state": state}}}
-
-
-@attrs.define
-class Call:
-    """Makes each of the operations with one of the clients, over a mock transport.
-
-    Attributes:
-        kind: The client.
-        operation: check, wait or batch.
-        responses: Statuses, or states of the token; the last one comes again and again.
-        requests: What was sent.
-    """
-
-    kind: Kind
-    operation: str
-    responses: list[int | str] = attrs.field(factory=lambda: ["success"])
-    requests: list[httpx.Request] = attrs.field(factory=list)
-
-    def respond(self, request: httpx.Request) -> httpx.Response:
-        # The client signs the same object again.
-        self.requests.append(httpx.Request(request.method, request.url, headers=request.headers))
-        response = self.responses.pop(0) if len(self.responses) > 1 else self.responses[0]
-        if isinstance(response, int):
-            return httpx.Response(response, json={"code": "E1", "message": f"{SECRET_TOKEN} {NUMBER}"})
-        return httpx.Response(200, json=body(response))
-
-    def __call__(self, tokens: Any = (SECRET_TOKEN,), **settings: Any) -> Any:
-        transport = {} if settings.pop("is_mocked", False) else {"transport": httpx.MockTransport(self.respond)}
-        options = {name: settings.pop(name) for name in ("timeout", "on_poll") if name in settings}
-        client = self.kind("app", pem_of(key()), environment="sandbox", **transport | settings)
-        if isinstance(client, WonderClient):
-            with client:
-                if self.operation == "batch":
-                    return list(client.check_tokens(tokens))
-                method = client.check_token if self.operation == "check" else client.wait_for_token
-                return method(*tokens, **options)
-
-        async def call() -> Any:
-            async with client:
-                if self.operation == "batch":
-                    return [result async for result in client.check_tokens(tokens)]
-                method = client.check_token if self.operation == "check" else client.wait_for_token
-                return await method(*tokens, **options)
-
-        return asyncio.run(call())
-
-    def secrets(self) -> dict[str, str]:
-        return secrets_of(key(), [request.headers["Signature"] for request in self.requests])
+from wonder_payment import NetworkError, NotFoundError, RequestTimeoutError, RetryPolicy, StillPendingError
 
 
 @pytest.fixture
 def call(kind: Kind, operation: str) -> Call:
     return Call(kind, operation)
-
-
-def assert_no_secret(call: Call, error: BaseException) -> None:
-    report = list(crash_report(error))
-    assert leaks(call.secrets(), report) == {}
-    ours = [frame for frame in frames(error) if str(frame.f_globals["__name__"]).startswith("wonder_payment")]
-    assert ours  # the traceback leads through the package
-
-
-def frame_of(error: BaseException, name: str) -> FrameType:
-    (found,) = [frame for frame, _ in traceback.walk_tb(error.__traceback__) if frame.f_code.co_name == name]
-    return found
 
 
 # Bugs of this package
@@ -188,129 +104,6 @@ def test_an_unmatched_request_of_pytest_httpx_is_a_timeout_with_the_text_of_the_
     assert isinstance(timeout.__cause__, httpx.TimeoutException)
     assert "No response can be found for POST request" in str(timeout.__cause__)
     call.requests = httpx_mock.get_requests()
-    assert_no_secret(call, error)
-
-
-def failure(call: Call, **settings: Any) -> WonderError:
-    """Return the error that an operation ends in."""
-    if call.operation == "batch":
-        (result,) = call(**settings)
-        assert result.error
-        return result.error
-    with pytest.raises(WonderError) as caught:
-        call(**settings)
-    return caught.value
-
-
-# Callbacks
-
-MINE = pytest.mark.parametrize("kind_of_error", [LookupError, TimeoutError, AssertionError, ServerError])
-
-
-@for_both_clients
-@each_operation
-@MINE
-def test_an_error_of_on_retry_ends_the_call_and_reaches_the_caller(call: Call, kind_of_error: type[Exception]) -> None:
-    call.responses = [503]
-    error = kind_of_error("mine")
-
-    def on_retry(*_seen: object) -> None:
-        order = ORDER
-        raise error if order else AssertionError
-
-    with pytest.raises(kind_of_error) as caught:
-        call(on_retry=on_retry)
-    assert caught.value is error
-    assert len(call.requests) == 1
-    assert frame_of(error, "on_retry").f_locals["order"] == ORDER
-    assert_no_secret(call, error)
-
-
-@for_both_clients
-@pytest.mark.parametrize("operation", ["wait"])
-@MINE
-def test_an_error_of_on_poll_ends_the_wait_and_reaches_the_caller(call: Call, kind_of_error: type[Exception]) -> None:
-    call.responses = ["pending"]
-    error = kind_of_error("mine")
-
-    def on_poll(token: PaymentToken) -> None:
-        order = ORDER
-        raise error if token.is_pending and order else AssertionError
-
-    with pytest.raises(kind_of_error) as caught:
-        call(on_poll=on_poll)
-    assert caught.value is error
-    assert len(call.requests) == 1
-    assert frame_of(error, "on_poll").f_locals["order"] == ORDER
-    assert_no_secret(call, error)
-
-
-@for_both_clients
-@pytest.mark.parametrize("operation", ["check", "wait"])
-def test_ctrl_c_in_a_callback_ends_the_call(call: Call) -> None:
-    call.responses = [503]
-
-    def on_retry(*_seen: object) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt) as caught:
-        call(on_retry=on_retry)
-    assert len(call.requests) == 1
-    assert_no_secret(call, caught.value)
-
-
-@for_both_clients
-@each_operation
-def test_the_error_that_on_retry_gets_has_no_secret_in_its_frames(call: Call) -> None:
-    call.responses = [503, "success"]
-    seen: list[WonderError] = []
-
-    def on_retry(error: WonderError, _delay: float) -> None:
-        assert_no_secret(call, error)
-        seen.append(error)
-
-    call(on_retry=on_retry, retry=RetryPolicy(backoff_initial=0.0))
-    assert [type(error) for error in seen] == [ServerError]
-
-
-# The tokens of a batch
-
-
-@for_both_clients
-@pytest.mark.parametrize("operation", ["batch"])
-def test_an_error_of_the_callers_iterable_ends_the_batch_and_reaches_the_caller(call: Call) -> None:
-    def tokens() -> Iterator[str]:
-        order = ORDER
-        yield SECRET_TOKEN
-        raise LookupError(order)
-
-    with pytest.raises(LookupError, match=ORDER) as caught:
-        call(tokens())
-    assert frame_of(caught.value, "tokens").f_locals["order"] == ORDER
-    assert_no_secret(call, caught.value)
-
-
-@for_both_clients
-@pytest.mark.parametrize("operation", ["batch"])
-@pytest.mark.parametrize("tokens", [SECRET_TOKEN, TokenReference(SECRET_TOKEN)], ids=["a token", "a reference"])
-def test_a_wrong_argument_of_a_batch_is_not_in_its_crash_report(call: Call, tokens: Any) -> None:
-    with pytest.raises(ConfigurationError) as caught:
-        call.kind("app", key(), environment="sandbox").check_tokens(tokens)
-    assert_no_secret(call, caught.value)
-
-
-@for_both_clients
-@pytest.mark.parametrize("operation", ["batch"])
-@pytest.mark.parametrize(
-    "reference",
-    [TokenReference(SECRET_TOKEN, NUMBER), TokenReference(SECRET_TOKEN, None, NUMBER), TokenReference(NUMBER)],
-    ids=["a wrong customer", "a wrong verify_uuid", "a wrong token"],
-)
-def test_a_wrong_reference_of_a_batch_is_not_in_the_crash_report_of_its_error(
-    call: Call, reference: TokenReference
-) -> None:
-    error = failure(call, tokens=[reference])
-    assert isinstance(error, InvalidTokenError)
     assert_no_secret(call, error)
 
 
