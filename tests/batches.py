@@ -12,13 +12,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from conftest import Caller
-from wonder_payment import (
-    AsyncWonderClient,
-    CheckResult,
-    RetryPolicy,
-    WonderClient,
-    WonderError,
-)
+from wonder_payment import AsyncWonderClient, CheckResult, RetryPolicy, WonderClient, WonderError
 from wonder_payment.simulator import SimulatedGateway
 
 QUICK = RetryPolicy(backoff_initial=0.01, backoff_max=0.01, jitter=0.0)
@@ -163,3 +157,7 @@ class Wire(httpx.BaseTransport, httpx.AsyncBaseTransport):
             raise self._errors[token]
         fields = {"token_type": "CreditCard", "token": token, "state": "success", "default": False}
         return httpx.Response(200, json={"code": 0, "message": "success", "data": {"payment_token": fields}})
+
+
+class CallerError(Exception):
+    pass
