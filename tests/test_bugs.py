@@ -1,4 +1,4 @@
-"""Bugs and errors of the caller's code propagate unchanged after one attempt, and crash reports have no secret."""
+"""Bugs and errors of mock transports propagate unchanged after one attempt, and crash reports have no secret."""
 
 import traceback
 from collections.abc import Callable
