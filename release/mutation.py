@@ -19,7 +19,7 @@ SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutatio
 
 # Each mutated module, and the fast tests that must detect its mutants.
 TESTS = {
-    "signing": ["signing", "signing_auth", "verify_request"],
+    "signing": ["signing", "signing_auth", "gateway_clock", "verify_request"],
     "retry": ["retry"],
     "models": ["models", "references"],
     "_flow": ["flow", "wait", "throttle"],

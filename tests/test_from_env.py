@@ -13,9 +13,9 @@ import httpx
 import pytest
 from conftest import TOKEN, Kind, for_both_clients, key, pem
 from good_settings import CUSTOMER, EXAMPLE, PASSPHRASE, environ
+from signed import is_signed
 from wonder_payment import AsyncWonderClient, ConfigurationError, Environment, WonderClient
 from wonder_payment.config import described, settings_from
-from wonder_payment.signing import verify
 
 # Environment variables
 
@@ -217,18 +217,6 @@ def sent(kind: Kind, make: Callable[..., WonderClient | AsyncWonderClient], **op
     assert type(client) is kind
     (request,) = requests
     return request
-
-
-def is_signed(request: httpx.Request) -> bool:
-    return verify(
-        key().public_key(),
-        request.headers["Signature"],
-        credential=request.headers["Credential"],
-        nonce=request.headers["Nonce"],
-        method=request.method,
-        uri=request.url.raw_path.decode(),
-        body=request.content,
-    )
 
 
 @for_both_clients
