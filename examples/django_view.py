@@ -35,7 +35,7 @@ def verification(request: HttpRequest) -> JsonResponse:
         return JsonResponse({"error": "no such token", "request_id": error.request_id}, status=404)
     except WonderError as error:
         log.warning("%s: %s", type(error).__name__, error)  # the messages of this package contain no secrets
-        retry_after = math.ceil(getattr(error, "retry_after", None) or 5)
+        retry_after = math.ceil(error.retry_after or 5)
         content = {"error": "retry later", "request_id": error.request_id}
         return JsonResponse(content, status=503, headers={"Retry-After": retry_after})
     if token.is_pending:

@@ -3,7 +3,6 @@
 import math
 import os
 import pickle
-import re
 import sys
 import threading
 from typing import Any
@@ -44,6 +43,13 @@ WHOLE = "must be a whole number from 1 up to 1,000,000,000"
             {"backoff_max": 2e9},
             "backoff_max must be a number from 0 up to 1,000,000,000, not 2000000000.0.",
         ),
+        (
+            RetryPolicy,
+            {"backoff_max": 10**18 - 1},
+            "backoff_max must be a number from 0 up to 1,000,000,000, not 999999999999999999.",
+        ),
+        (RetryPolicy, {"backoff_max": 10**18}, "backoff_max must be a number from 0 up to 1,000,000,000, not int."),
+        (RetryPolicy, {"backoff_max": 10**19}, "backoff_max must be a number from 0 up to 1,000,000,000, not int."),
         (RetryPolicy, {"jitter": 1.5}, "jitter must be a number from 0 up to 1, not 1.5."),
         (RetryPolicy, {"quota": 0}, "quota must be a whole number from 10 up to 1,000,000,000, not 0."),
         (RetryPolicy, {"quota": 9}, "quota must be a whole number from 10 up to 1,000,000,000, not 9."),
@@ -54,7 +60,9 @@ WHOLE = "must be a whole number from 1 up to 1,000,000,000"
             "quota must be a whole number from 501 up to 1,000,000,000, not 500.",
         ),
         (RetryPolicy, {"quota_per_retry": 0}, f"quota_per_retry {WHOLE}, not 0."),
-        (RetryPolicy, {"quota_per_timeout": 0.5}, f"quota_per_timeout {WHOLE}, not 0.5."),
+        (RetryPolicy, {"quota_per_retry": 1.5}, f"quota_per_retry {WHOLE}, not 1.5."),
+        (RetryPolicy, {"quota_per_timeout": 1.5}, f"quota_per_timeout {WHOLE}, not 1.5."),
+        (RetryPolicy, {"quota_per_success": 0}, f"quota_per_success {WHOLE}, not 0."),
         (RetryPolicy, {"quota_per_success": 1.5}, f"quota_per_success {WHOLE}, not 1.5."),
         (PollPolicy, {"interval_initial": 0}, "interval_initial must be a number above 0 up to 1,000,000,000, not 0."),
         (PollPolicy, {"interval_max": 0}, "interval_max must be a number from 0.6 up to 1,000,000,000, not 0."),
@@ -64,8 +72,9 @@ WHOLE = "must be a whole number from 1 up to 1,000,000,000"
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
 )
 def test_a_message_has_the_field_and_its_bounds(kind: Any, settings: dict[str, float], message: str) -> None:
-    with pytest.raises(ConfigurationError, match=re.escape(message)):
+    with pytest.raises(ConfigurationError) as caught:
         kind(**settings)
+    assert str(caught.value) == f"{message} (nothing was sent)"
 
 
 @pytest.mark.parametrize(

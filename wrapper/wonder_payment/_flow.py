@@ -13,11 +13,10 @@ from typing import Any, TypeAlias, TypeVar, cast
 import attrs
 
 from ._redact import redact
-from ._report import report_attempt, report_retry, warn_of_unknown_state
+from ._report import OnAttempt, OnRetry, report_attempt, report_retry, warn_of_unknown_state
 from .batch import Result, Throttle
 from .config import check_wait
-from .errors import APIError, RateLimitError, RequestTimeoutError, StillPendingError, WonderError
-from .events import AttemptEvent
+from .errors import RateLimitError, RequestTimeoutError, StillPendingError, WonderError
 from .models import PaymentToken
 from .retry import PollPolicy, RetryPolicy, RetryQuota
 
@@ -64,8 +63,8 @@ class Policy:
 
     retry: RetryPolicy
     timeout: float
-    on_retry: Callable[[WonderError, float], object] | None = None
-    on_attempt: Callable[[AttemptEvent], object] | None = None
+    on_retry: OnRetry | None = None
+    on_attempt: OnAttempt | None = None
     unknown_state: dict[str, object] = attrs.field(factory=dict)
     quota: RetryQuota = attrs.field(factory=RetryQuota)
 
@@ -171,7 +170,7 @@ def wait(policy: Policy, *, timeout: float, poll: PollPolicy, on_poll: OnPoll | 
         left = timeout - elapsed - min(_FINAL_POLL, timeout * _FINAL_POLL_SHARE)
         if left <= 0:
             break
-        retry_after = (error.retry_after if isinstance(error, APIError) else None) or 0.0
+        retry_after = (error and error.retry_after) or 0.0
         # The final poll runs just before the deadline, even if Retry-After asks for later: it is one request after a
         # silence, and the caller's last chance of a result.
         yield min(max(poll.delay(elapsed), retry_after), left)
@@ -208,4 +207,4 @@ async def drive_async(steps: Steps[_T], attempt: Callable[[Attempt], Awaitable[o
 
 def _is_rate_limit(error: WonderError) -> bool:
     """Return whether the gateway asks for fewer requests: it may say so with any transient status."""
-    return isinstance(error, RateLimitError) or (error.is_transient and getattr(error, "retry_after", None) is not None)
+    return isinstance(error, RateLimitError) or (error.is_transient and error.retry_after is not None)

@@ -92,7 +92,7 @@ class Throttle:
         Raises:
             CancelledError: The batch was stopped.
         """
-        if self._stopped.wait(seconds):
+        if self._stopped.wait(min(seconds, threading.TIMEOUT_MAX)):
             raise CancelledError
 
     def stop(self) -> None:
