@@ -19,7 +19,7 @@ SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutatio
 
 # Each mutated module, and the fast tests that must detect its mutants.
 TESTS = {
-    "signing": ["signing", "signing_auth", "gateway_clock", "verify_request"],
+    "signing": ["signing", "private_key", "signing_auth", "gateway_clock", "verify_request"],
     "retry": ["retry"],
     "models": ["models", "references"],
     "_flow": ["flow", "wait", "throttle"],
@@ -27,7 +27,7 @@ TESTS = {
     "_http/exchange": ["exchange", "transport_failures", "pool", "max_connections"],
     "_http/failures": ["transport_failures"],
     "_http/received": ["response"],
-    "_keys": ["keys", "signing"],
+    "_keys": ["keys", "private_key"],
 }
 
 

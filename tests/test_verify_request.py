@@ -11,7 +11,7 @@ import pytest
 from conftest import key
 from crashes import crash_report
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from test_signing import VECTORS, arguments_of, each_vector, vector_key
+from signing_vectors import VECTORS, arguments_of, each_vector, vector_key
 from wonder_payment import ConfigurationError, InvalidSignatureError, WonderError
 from wonder_payment.signing import SCHEME, WonderAuth, sign, string_to_sign, verify_request
 
