@@ -21,7 +21,7 @@ SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutatio
 TESTS = {
     "signing": ["signing", "private_key", "signing_auth", "gateway_clock", "verify_request"],
     "retry": ["retry"],
-    "models": ["models", "references"],
+    "models": ["models", "card_expiry", "references"],
     "_flow": ["flow", "wait", "throttle"],
     "_http/response": ["response", "envelopes"],
     "_http/exchange": ["exchange", "transport_failures", "pool", "max_connections"],
