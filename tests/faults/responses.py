@@ -24,6 +24,10 @@ def outcome_of(body: bytes | None, status: int = 200, **headers: str) -> Payment
     return PaymentToken.from_model(CheckPaymentTokenResponse.from_dict(checked.json()), request_id=None)
 
 
+def received(body: object, status: int = 200) -> PaymentToken | WonderError:
+    return outcome_of(json.dumps(body).encode(), status)
+
+
 @attrs.frozen
 class Raw:
     """A piece of a body as it is on the wire, JSON or not."""
