@@ -23,7 +23,7 @@ TESTS = {
     "retry": ["retry"],
     "models": ["models", "card_expiry", "references"],
     "_flow": ["flow", "wait", "throttle"],
-    "_http/response": ["response", "envelopes"],
+    "_http/response": ["response", "api_errors", "response_headers", "envelopes"],
     "_http/exchange": ["exchange", "transport_failures", "pool", "max_connections"],
     "_http/failures": ["transport_failures"],
     "_http/received": ["response"],

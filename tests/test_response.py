@@ -2,47 +2,23 @@
 
 import gzip
 import json
-import time
 import zlib
-from datetime import UTC, datetime
-from email.utils import formatdate
 from typing import Any
 
 import pytest
+from envelopes import CARD, ERROR, HTML, api_error, envelope
 from faults.responses import TOKEN, outcome_of
 from wonder_payment import (
-    APIError,
     AuthenticationError,
-    BadRequestError,
     Card,
     InvalidResponseError,
-    NotFoundError,
     PaymentToken,
-    RateLimitError,
     ServerError,
     TokenState,
     TokenType,
 )
 from wonder_payment._http.received import MAX_BYTES, RawResponse
-from wonder_payment._http.response import checked_response, http_date, retry_after
-
-HTML = b"<html><body><h1>502 Bad Gateway</h1></body></html>"
-CARD = {
-    "number": "411111******1111",
-    "exp_month": "12",
-    "exp_year": "30",
-    "holder_name": "SAM SAMPLE",
-    "brand": "visa",
-    "billing_currency": "HKD",
-}
-
-
-def envelope(code: Any = 0, *, without: str = "", **fields: Any) -> dict[str, Any]:
-    """Return a good envelope with these fields of the payment token changed, or one removed."""
-    token = {"token_type": "CreditCard", "token": TOKEN, "state": "success", "default": True, **fields}
-    token.pop(without, None)
-    return {"code": code, "message": "success", "data": {"payment_token": token}}
-
+from wonder_payment._http.response import checked_response
 
 # A token
 
@@ -98,176 +74,6 @@ def test_a_checked_response_has_what_the_generated_parser_reads_and_shows_no_val
     assert (checked.status_code, checked.content, checked.headers) == (200, b"", None)
     assert checked.json() == envelope()
     assert repr(checked) == "CheckedResponse()"
-
-
-# An error of the gateway
-
-
-def api_error(status: int, body: object = b"", **headers: str) -> APIError:
-    error = outcome_of(body if isinstance(body, bytes) else json.dumps(body).encode(), status, **headers)
-    assert isinstance(error, APIError)
-    return error
-
-
-STATUSES = {
-    **dict.fromkeys((300, 301, 302, 303, 307, 308, 405, 407, 409, 418, 424, 426), APIError),
-    **dict.fromkeys((400, 422), BadRequestError),
-    **dict.fromkeys((401, 403), AuthenticationError),
-    404: NotFoundError,
-    **dict.fromkeys((408, 425), APIError),
-    429: RateLimitError,
-    **dict.fromkeys((*range(500, 505), *range(520, 528), 530, 599, 999), ServerError),
-}
-ERROR = {"code": "E1", "message": "Nope."}
-
-
-@pytest.mark.parametrize(("status", "kind"), STATUSES.items(), ids=str)
-def test_an_error_status_is_an_api_error_whatever_the_body(status: int, kind: type[APIError]) -> None:
-    bodies = [
-        json.dumps(ERROR).encode(),
-        HTML,
-        b"",
-        b'{"code": ',
-        b"[]",
-        b"\xff\xfe\x00",
-        json.dumps(envelope()).encode(),
-    ]
-    for error in (api_error(status, bodies[0]), *(outcome_of(body, status) for body in (*bodies[1:], None))):
-        assert type(error) is kind
-        assert (error.status_code, error.retry_after) == (status, None)
-        assert f"HTTP {status}" in str(error)
-        assert error.is_transient is (status in (408, 425, 429) or status >= 500)
-    assert (api_error(status, ERROR).code, api_error(status, ERROR).message) == ("E1", "Nope.")
-    assert (api_error(status, HTML).code, api_error(status, HTML).message) == (None, None)
-
-
-@pytest.mark.parametrize(
-    ("body", "code", "message"),
-    [
-        pytest.param({"code": 400, "message": "m"}, 400, "m", id="a number"),
-        pytest.param({"code": "E000002", "message": "m"}, "E000002", "m", id="a string"),
-        pytest.param({"error_code": "E000002", "error_message": "m"}, "E000002", "m", id="the older names"),
-        pytest.param({"code": None, "error_code": "E9", "message": None}, "E9", None, id="null beside the older name"),
-        pytest.param({"code": True, "message": ["m"]}, None, None, id="other types"),
-        pytest.param({"code": 4111111111111111, "message": "m"}, None, "m", id="a card number"),
-        pytest.param({"code": "4111111111111111", "message": "m"}, "…1111", "m", id="a card number in a string"),
-        pytest.param({"code": 999_999_999, "message": "m"}, 999_999_999, "m", id="the longest code"),
-        pytest.param({"code": 1_000_000_000, "message": "m"}, None, "m", id="a number too long for a code"),
-        pytest.param({"code": -1_000_000_000, "message": "m"}, None, "m", id="a negative one"),
-        pytest.param({"message": f"no {TOKEN}, 4111 1111 1111 1111"}, None, "no …4bed, …1111", id="secrets"),
-    ],
-)
-def test_the_code_and_the_message_are_read_under_current_and_older_names(
-    body: dict[str, Any], code: Any, message: str | None
-) -> None:
-    error = api_error(400, body)
-    assert (error.code, error.message) == (code, message)
-    assert TOKEN not in str(error)
-
-
-@pytest.mark.parametrize(
-    ("code", "kind"),
-    [
-        *((code, STATUSES[code]) for code in (400, 401, 404, 429, 500)),
-        (400.0, BadRequestError),
-        (999, ServerError),
-        *((code, APIError) for code in (499, 1000, -1, 1, 199, 201, 408, "E000002", "00")),
-    ],
-    ids=repr,
-)
-def test_an_error_code_in_a_200_is_an_api_error(code: Any, kind: type[APIError]) -> None:
-    error = api_error(200, envelope(code=code))
-    assert type(error) is kind
-    assert (error.status_code, str(error.code)) == (200, str(code))
-    assert error.is_transient is kind.is_transient
-
-
-REDIRECT = "HTTP 302. Redirects are not followed, because the signature is for one origin. Check base_url."
-SIGNATURE = "Check the app id and the environment, and that the vendor has the public half of this private key."
-BLOCKED = "The app id may be restricted to other IP addresses, or a firewall may block this one."
-ROUTE = "Check base_url, and whether a proxy or a firewall changes the request."
-PARAMETERS = "If the error is about the token, pass customer_uuid and verify_uuid: the gateway may require both."
-UNKNOWN_TOKEN = (
-    "Check that the token was created in this environment, for this app and this customer. "
-    "Pass customer_uuid if you know it."
-)
-CREDENTIAL = {"code": "E000002", "message": "Invalid Credential Format."}
-CHECK_CREDENTIAL = "Check the app id, and that no proxy changes the Credential header."
-PROXY = "The request did not reach the gateway: check the user name and the password in the proxy's URL."
-SUMMARIES = [
-    (api_error(418), "The gateway returned HTTP 418."),
-    (api_error(418, ERROR), "The gateway returned HTTP 418, code E1: Nope."),
-    (api_error(404, {"code": 0}), f"The gateway returned HTTP 404, code 0. {UNKNOWN_TOKEN}"),
-    (api_error(404, {"message": "No"}), f"The gateway returned HTTP 404: No. {UNKNOWN_TOKEN}"),
-    *((api_error(status), f"The gateway returned HTTP {status}. {PARAMETERS}") for status in (400, 422)),
-    *(
-        (
-            api_error(status, CREDENTIAL),
-            f"The gateway returned HTTP {status}, code E000002: Invalid Credential Format. {CHECK_CREDENTIAL}",
-        )
-        for status in (200, 400, 401, 422)
-    ),
-    (api_error(401), f"The gateway returned HTTP 401. {SIGNATURE}"),
-    (api_error(403), f"The gateway returned HTTP 403. {SIGNATURE} {BLOCKED}"),
-    *(
-        (api_error(status), f"The gateway returned HTTP {status}. {ROUTE}")
-        for status in (405, 406, 411, 413, 414, 415, 431)
-    ),
-    (api_error(407, HTML), f"A proxy returned HTTP 407. {PROXY}"),
-    (api_error(200, {"code": 407}), "The gateway returned HTTP 200, code 407."),
-    (api_error(200, {"code": 405}), "The gateway returned HTTP 200, code 405."),
-    (api_error(200, {"code": 401}), f"The gateway returned HTTP 200, code 401. {SIGNATURE}"),
-    *((api_error(status), f"The gateway returned HTTP {status}. Retry later.") for status in (408, 425, 500, 599)),
-    (
-        api_error(451),
-        "The gateway returned HTTP 451. Access from this network is blocked for legal reasons. Ask the vendor.",
-    ),
-    (api_error(200, envelope(code=429)), "The gateway returned HTTP 200, code 429: success. Send fewer requests."),
-    (api_error(429, Retry_After="1.5"), "The gateway returned HTTP 429. Retry after 1.5 s."),
-    (api_error(429, Retry_After="0"), "The gateway returned HTTP 429. Retry after 0 s."),
-    (api_error(429), "The gateway returned HTTP 429. Send fewer requests."),
-    (api_error(503, Retry_After="1.5"), "The gateway returned HTTP 503. Retry later."),
-    *(
-        (api_error(302, Location=location), f"The gateway returned {REDIRECT}")
-        for location in ("/", "https://elsewhere.example/", "mailto:x", "https://xn--a/", "http://[::1", "\x00")
-    ),
-]
-
-
-@pytest.mark.parametrize(("error", "summary"), SUMMARIES, ids=lambda value: value if isinstance(value, str) else "")
-def test_an_api_error_says_what_the_gateway_said_and_what_to_do(error: APIError, summary: str) -> None:
-    assert error.args == (summary,)
-
-
-def test_retry_after_is_an_attribute_of_every_api_error() -> None:
-    assert api_error(503, Retry_After="1.5").retry_after == 1.5
-    assert api_error(400, Retry_After="Wed, 21 Oct 2026 07:28:30 GMT", Date=DATE).retry_after == 30.0
-
-
-@pytest.mark.parametrize(
-    ("status", "ahead", "hint"),
-    [
-        *((401, ahead, "") for ahead in (0, -120, 300, -300)),
-        (401, 301, "5 minutes ahead of"),
-        (401, -301, "5 minutes behind"),
-        (401, 3590, "60 minutes ahead of"),
-        (403, -7200, "120 minutes behind"),
-        (400, -7200, ""),
-        (429, -7200, ""),
-        (500, -7200, ""),
-    ],
-)
-def test_a_rejected_signature_has_a_hint_if_the_clocks_differ_by_more_than_5_minutes(
-    monkeypatch: pytest.MonkeyPatch, status: int, ahead: int, hint: str
-) -> None:
-    monkeypatch.setattr(time, "time", lambda: NOW)
-    text = str(api_error(status, Date=formatdate(NOW + ahead, usegmt=True)))
-    assert ("clock" in text) == bool(hint)
-    assert not hint or f" The gateway's clock is {hint} this machine's. Set the clock." in text
-
-
-def test_a_date_that_cannot_be_read_gives_no_hint() -> None:
-    assert "clock" not in str(api_error(401, Date="not a date"))
 
 
 # A broken contract
@@ -385,59 +191,6 @@ def test_a_body_that_cannot_be_decompressed_is_an_error_that_names_the_reason(
         error = outcome_of(body, status, content_encoding=encoding)
         assert type(error) is kind
         assert problem in str(error)
-
-
-# The headers
-
-DATE = "Wed, 21 Oct 2026 07:28:00 GMT"
-NOW = datetime(2026, 10, 21, 7, 28, tzinfo=UTC).timestamp()
-LATER = "Wed, 21 Oct 2026 07:28:30 GMT"
-
-UNREADABLE = [
-    *(None, "", " ", "soon", "-1", "\0", "日期", "2026-10-21T07:28:00Z", "Wed, 32 Oct 2026 07:28:00 GMT"),
-    *("Wed, 21 Oct 2026 25:61:00 GMT", "Wed, 21 Oct 99999 07:28:00 GMT", "Wed, 21 Oct 2026 07:28:00 +9999"),
-]
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        *(DATE, "Wednesday, 21-Oct-26 07:28:00 GMT", "Wed Oct 21 07:28:00 2026", "21 Oct 2026 07:28:00 GMT"),
-        *(f"Wed, 21 Oct 2026 {clock}" for clock in ("07:28:00 UTC", "07:28:00 +0000", "07:28:00 -0000", "07:28:00")),
-        *("Wed, 21 Oct 2026 15:28:00 +0800", "wed, 21 oct 2026 07:28:00 gmt", f"  {DATE} "),
-    ],
-)
-def test_an_http_date_is_read_in_each_of_its_forms(value: str) -> None:
-    assert http_date(value) == NOW
-
-
-@pytest.mark.parametrize("value", [*UNREADABLE, "0"])
-def test_a_text_that_is_no_date_is_none(value: str | None) -> None:
-    assert http_date(value) is None
-
-
-@pytest.mark.parametrize(
-    ("value", "date", "now", "seconds"),
-    [
-        *((value, None, NOW, float(value)) for value in ("0", "2", "1.5", "0.25", " 3 ", "007")),
-        ("120", DATE, 0.0, 120.0),
-        ("9" * 400, None, NOW, 1e9),
-        ("Wed, 21 Oct 9026 07:28:00 GMT", None, NOW, 1e9),
-        (LATER, None, NOW, 30.0),
-        (LATER, None, NOW + 0.5, 29.5),
-        *((LATER, DATE, NOW + difference, 30.0) for difference in (0, 3600, -3600)),
-        *((LATER, unreadable, NOW - 30, 60.0) for unreadable in ("nonsense", "")),
-        (DATE, DATE, 0.0, 0.0),
-        ("Wed, 21 Oct 2026 07:27:00 GMT", DATE, NOW - 3600, 0.0),
-        ("Wed, 21 Oct 2020 07:28:00 GMT", None, NOW, 0.0),
-        *((value, DATE, NOW, None) for value in UNREADABLE),
-        *((value, DATE, NOW, None) for value in ("-5", "+5", "1,5", "1e3", "nan", "inf", "5 s", ".5", "5.", "\u0665")),
-    ],
-)
-def test_retry_after_is_in_seconds_from_the_date_of_the_response(
-    value: str | None, date: str | None, now: float, seconds: float | None
-) -> None:
-    assert retry_after(value, date=date, now=now) == seconds
 
 
 def test_a_body_may_have_1_mib() -> None:

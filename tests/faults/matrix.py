@@ -1,7 +1,7 @@
 """Faults between a client and the gateway, and what the caller gets.
 
 test_matrix.py tests each row with every transport, and write_matrix.py writes docs/contributing/faults.md from them.
-What a caller gets for a status or a body is a matter of no transport: tests/test_response.py has those tables.
+What a caller gets for a status or a body is a matter of no transport: test_response.py and test_api_errors.py test it.
 """
 
 import gzip
