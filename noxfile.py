@@ -191,7 +191,7 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session
 def mutation(session: nox.Session) -> None:
-    """Change modules in many small ways, and fail if the tests notice fewer than 90 % (cosmic-ray): -- retry models."""
+    """Mutate modules, and fail if the tests detect fewer than 90 % of the mutants (cosmic-ray): -- retry models."""
     # The installed copy is mutated; the next run installs it again.
     _install_wheel(session, "fast,cli,simulator", *_group("tests"), *_group("mutation"))
     session.run("python", "-m", "release.mutation", *session.posargs)
@@ -206,7 +206,7 @@ def soak(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the docs site in site/, and fail on a broken link. -- serve shows it instead, while you write."""
+    """Build the docs site in site/, and fail on a broken link; -- serve shows it while you write."""
     _mkdocs(session, *session.posargs or ["build", "--strict"])
 
 

@@ -190,7 +190,7 @@ def page(calls: str, recovery: str, batches: str) -> str:
         f"{(OUTAGE[1] - OUTAGE[0]) / 60:g} minutes:\n\n"
         f"{batches}\n"
         "Without the quota, a failed token has had four attempts within seconds. With it, each failure pauses the "
-        "batch during the outage, and a token fails after eight such pauses for each retry of its policy.\n"
+        "batch during the outage, and a token fails after it has caused `8 * (max_attempts - 1)` pauses.\n"
     )
 
 

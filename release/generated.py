@@ -1,4 +1,4 @@
-"""Writes generated/ from openapi.yaml, or checks it: `python -m release.generated write|check`."""
+"""Write generated/ from openapi.yaml, or check it: `python -m release.generated write|check`."""
 
 import difflib
 import shutil
@@ -13,7 +13,7 @@ NAME = "wonder_payment_client"
 
 
 def generate(folder: Path) -> None:
-    """Write the client into an empty folder: the generator leaves old files where they are."""
+    """Write the client into an empty folder, because the generator does not delete old files."""
     options = ["--path", "openapi.yaml", "--config", "generator-config.yaml", "--meta", "none", "--fail-on-warning"]
     command = ["openapi-python-client", "generate", *options, "--output-path", folder / NAME]
     subprocess.run(command, cwd=ROOT, check=True)
@@ -41,7 +41,7 @@ def difference(committed: dict[str, bytes], generated: dict[str, bytes]) -> str:
 
 
 def main() -> None:
-    """Do what the argument says."""
+    """Write generated/, or fail and show the difference if it does not match openapi.yaml."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         generate(folder)

@@ -1,4 +1,4 @@
-"""Mutates modules of the installed package, and counts what the tests detect (cosmic-ray).
+"""Mutate modules of the installed package, and count the mutants that the tests detect (cosmic-ray).
 
 `python -m release.mutation [MODULE ...]`, without arguments for all modules.
 """
@@ -50,8 +50,8 @@ def run(*command: str) -> None:
     subprocess.run(command, cwd=ROOT, check=True)
 
 
-def enough_are_killed(module: str) -> bool:
-    """Mutate a module, print the mutants that survive, and return whether the tests detect 90 % of all."""
+def passes(module: str) -> bool:
+    """Mutate a module, print the surviving mutants, and return whether the tests detect at least 90 %."""
     with tempfile.TemporaryDirectory() as folder:
         config, results = f"{folder}/cosmic-ray.toml", f"{folder}/results.sqlite"
         Path(config).write_text(configuration(module))
@@ -71,5 +71,5 @@ def enough_are_killed(module: str) -> bool:
 
 if __name__ == "__main__":
     modules = sys.argv[1:] or list(TESTS)
-    if missed := [module for module in modules if not enough_are_killed(module)]:
-        sys.exit(f"The tests detect fewer than 90 % of the mutants of {', '.join(missed)}.")
+    if failed := [module for module in modules if not passes(module)]:
+        sys.exit(f"The tests detect fewer than 90 % of the mutants of {', '.join(failed)}.")

@@ -23,13 +23,13 @@ from .retry import PollPolicy, RetryPolicy, RetryQuota
 _T = TypeVar("_T")
 OnPoll: TypeAlias = Callable[[PaymentToken], object]
 
-# The part of a wait's budget that is kept for the final poll: seconds, and at most this share of the budget.
+# Seconds before the deadline at which the final poll of a wait starts, and the highest share of the timeout.
 _FINAL_POLL, _FINAL_POLL_SHARE = 1.0, 0.1
 
-# How often a token of a batch may pause the batch, for each retry of the policy.
+# How many pauses a token of a batch may cause for each retry of the policy.
 _PAUSES_PER_RETRY = 8
 
-# Seconds for which a failure pauses a batch while the retry quota is spent, at least.
+# The shortest pause of a batch in seconds, after a failure while the retry quota is spent.
 _MIN_OUTAGE_PAUSE = 1.0
 
 _QUOTA_IS_SPENT = "No more retries: the retry quota of this client is spent, because too many requests failed."
@@ -81,12 +81,13 @@ def attempts(
     Return the token or the error of the last attempt, and how many attempts were made.
 
     Args:
-        policy: The client's retry policy, timeout and callback.
+        policy: The client's retry policy, timeout and callbacks.
         until: When the call must end at the latest (time.monotonic()).
         failure: The failure of the previous poll, which is reported instead of a timeout that ``until`` causes.
-        throttle: What the tokens of a batch share. A rate limit, and a failure while the retry quota is spent, pause
-            all of them. A pause costs a token no attempt and no time, but each token gives up after eight pauses of
-            its own for each retry of the policy. The time until a token's slot is not the call's either.
+        throttle: The throttle that the tokens of a batch share. A rate limit pauses all of them. So does any transient
+            failure while the retry quota is spent. A pause does not count as an attempt, and the deadline moves with
+            it. A token gives up after it has caused eight pauses for each retry of the policy. The time until its slot
+            does not count either.
     """
     retry = policy.retry
     deadline = min(time.monotonic() + retry.max_elapsed, until)

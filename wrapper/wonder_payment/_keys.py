@@ -23,8 +23,8 @@ _CREATE = "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048"
 # In text without line breaks: the label, the headers of an encrypted PKCS#1 key, and the base64.
 _KEY = re.compile(r"-----BEGIN ((?!OPENSSH)[A-Z ]*PRIVATE KEY)-----( ?Proc-Type:.*? DEK-Info: ?\S+ )?(.*?)-----END ")
 
-# In DER, a sequence is a "0", its length and its items. The first item of a public key is an algorithm, but none of
-# those that encrypt a private key; or it is a modulus.
+# A DER sequence is "0", a length and the items. The first item of a public key is a modulus, or the sequence of an
+# algorithm. An encrypted private key also starts with an algorithm, but with one of those excluded here.
 _LENGTH = r"(?:[\x00-\x80]|\x81.|\x82..|\x83...)"
 _PUBLIC = rf"\A0{_LENGTH}(0{_LENGTH}\x06.(?!\x2a\x86\x48\x86\xf7\x0d\x01[\x05\x0c])|\x02[\x81\x82])"
 
@@ -139,7 +139,7 @@ def _pem(label: str, headers: str, body: str) -> bytes:
 def _rsa(encoded: bytes, password: bytes, passphrase_name: str) -> RSAPrivateKey:
     load = load_der_private_key if encoded.startswith(b"0") else load_pem_private_key
     bare = password.strip(b" \t\r\n\"'")
-    # As it is, then without a line end, then without the quotes around it.
+    # The passphrase as it is, then without a line end, then without the quotes around it.
     candidates: list[bytes | None] = [password, password.rstrip(b"\r\n"), bare] if bare else [None]
     for candidate in dict.fromkeys(candidates):
         try:

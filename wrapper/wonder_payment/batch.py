@@ -23,7 +23,7 @@ from .models import PaymentToken, TokenReference
 _TokenT = TypeVar("_TokenT")
 Result: TypeAlias = PaymentToken | WonderError
 
-# Seconds by which a request of a batch may miss its slot.
+# Seconds by which a request of a batch may be late for its slot.
 _MAX_LATE = 0.1
 
 
@@ -66,19 +66,19 @@ class Throttle:
         self._free_at = self._resume_at = 0.0
         self._lock = threading.Lock()
 
-    def slot(self, taken: float = -math.inf) -> float:
-        """Return when a token may send a request (time.monotonic()), and keep this slot free of other requests.
+    def slot(self, current: float = -math.inf) -> float:
+        """Return when a token may send its request (time.monotonic()), and reserve this slot.
 
         Args:
-            taken: The token's last slot. Another one replaces it if the batch has paused since, or if it has passed:
-                sent now, the requests of several tokens would be a burst.
+            current: The token's slot, if it has one. The token keeps it, unless the batch has paused since then or the
+                token is late. If late tokens sent at once, their requests would be a burst.
         """
         with self._lock:
             now = time.monotonic()
-            if taken < self._resume_at or now > taken + max(self._spacing, _MAX_LATE):
-                taken = max(self._free_at, now)
-                self._free_at = taken + self._spacing
-            return taken
+            if current < self._resume_at or now > current + max(self._spacing, _MAX_LATE):
+                current = max(self._free_at, now)
+                self._free_at = current + self._spacing
+            return current
 
     def pause(self, seconds: float) -> None:
         """Let no token send a request for ``seconds``."""
@@ -96,7 +96,10 @@ class Throttle:
             raise CancelledError
 
     def stop(self) -> None:
-        """End all sleeps, and so the remaining checks: each of them now has to sleep before its next request."""
+        """End all sleeps, and with them the remaining checks.
+
+        A pause without end makes each check sleep before its next request.
+        """
         self._stopped.set()
         self.pause(math.inf)
 
@@ -204,7 +207,10 @@ async def in_tasks(
 
 @clears_locals
 def _completed(check: Future[CheckResult] | asyncio.Task[Any]) -> Any:
-    """Return the result of a check, or raise its error; both without the locals of their frames, which have ended."""
+    """Return the result of a check, or None for the task that reads the tokens. Raise its error if it failed.
+
+    The locals of the ended frames are cleared.
+    """
     result = check.result()
     if result and result.error:
         clear_locals(result.error)

@@ -115,6 +115,7 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
             StillPendingError: 3-D Secure did not complete in time. If the last poll failed, its error is the cause.
             InvalidTokenError: ``token``, ``customer_uuid`` or ``verify_uuid`` is not a UUID. Nothing was sent.
             ConfigurationError: ``timeout``, ``poll`` or ``on_poll`` is wrong. Nothing was sent.
+            SigningError: The signer failed.
             NetworkError: A failure that is not transient, such as a wrong certificate.
             APIError: The gateway rejected the request, and a retry cannot help: 400, 401, 403, 404 and others.
             InvalidResponseError: The response breaks the contract.
@@ -130,7 +131,8 @@ class WonderClient(BaseClient[httpx.BaseTransport | Literal["fast"]]):
 
         A bad token does not stop the batch: its result has the error. A `SigningError` does. All tokens share one rate
         limit. After a ``Retry-After``, no token sends a request before that time, and the rejected token is checked
-        again. Memory stays constant. If you close or drop the generator, the batch ends after the attempts in flight.
+        again. While the retry quota is spent, any transient failure pauses the batch in the same way. Memory stays
+        constant. If you close or drop the generator, the batch ends after the attempts in flight.
 
         Args:
             tokens: The payment tokens' UUIDs, or `TokenReference` objects with the UUID of each token's customer. They

@@ -132,7 +132,7 @@ def checked_customer(customer_uuid: object) -> str | None:
 def checked_app_id(app_id: object, name: str = "app_id=") -> str:
     """Return the app id without whitespace and quotes around it, if the Credential header can hold it.
 
-    ``name`` is where it came from, for the message; so in the functions below.
+    ``name`` is the name of the setting for the message. The functions below take it, too.
     """
     text = unquoted(plain_text(app_id) or "")
     require(_APP_ID.fullmatch(text), f"{name} must be your app id, in visible ASCII characters without a slash", app_id)
@@ -140,7 +140,7 @@ def checked_app_id(app_id: object, name: str = "app_id=") -> str:
 
 
 def checked_choice(value: object, name: str, choices: Iterable[str]) -> str | None:
-    """Return the value if it is one of the choices or None."""
+    """Return the value, which must be one of the choices or None."""
     text = plain_text(value)
     require(value is None or text in list(choices), f"{name} must be {' or '.join(choices)}", value)
     return text
@@ -185,7 +185,7 @@ def check_batch(tokens: object, kinds: Any, concurrency: object, max_per_second:
     """Check the arguments of a batch.
 
     Raises:
-        ConfigurationError: ``tokens`` is no iterable of these kinds, or one token; or a number is out of bounds.
+        ConfigurationError: ``tokens`` is a single token, or not an iterable of these kinds; or a number is wrong.
     """
     is_iterable = isinstance(tokens, kinds) and not isinstance(tokens, str | bytes)
     require(is_iterable, "tokens must be an iterable of tokens", tokens)
@@ -220,7 +220,7 @@ def origin_of(url: httpx.URL) -> str:
 
 
 def parsed_url(text: str) -> httpx.URL | None:
-    """Return the URL, if its host and its port are valid."""
+    """Return the URL; None if it, its host or its port is not valid."""
     with suppress(httpx.InvalidURL, ValueError):
         url = httpx.URL(text)
         is_host = address_of(url.host) or _HOST.fullmatch(url.raw_host.decode("ascii"))
@@ -241,7 +241,7 @@ def is_loopback(host: str) -> bool:
     return address.is_loopback if address else host == "localhost"
 
 
-# What checks each variable but those of the key, with its name for the message.
+# The check of each variable, except those of the key. It takes the value, and the name for the message.
 _CHECKS: dict[str, Callable[[object, str], object]] = {
     "app_id": checked_app_id,
     "environment": partial(checked_choice, choices=Environment),
@@ -254,8 +254,8 @@ def settings_from(environ: Mapping[str, str], overrides: Mapping[str, Any]) -> d
     """Return the keyword arguments of a client, from environment variables and their overrides.
 
     Whitespace and quotes around a variable are removed, except from a passphrase; an empty one counts as missing. An
-    override replaces its variable; ``private_key`` also replaces the variable of the passphrase. All are checked here
-    but the key and the overrides.
+    override replaces its variable; ``private_key`` also replaces the variable of the passphrase. Variables are
+    checked here, except those of the key. Overrides are not.
 
     Raises:
         TypeError: There is no such override.

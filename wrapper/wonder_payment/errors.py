@@ -38,7 +38,8 @@ class WonderError(Exception):
             the vendor's support.
         status_code: The HTTP status of the response; None if there was none, or it is not known. It is below 300 if
             only the body has an error.
-        retry_after: The seconds in the ``Retry-After`` header, if there was one.
+        retry_after: The seconds to wait, from the ``Retry-After`` header (seconds or a date); None if there was none,
+            or it is not known.
         attempts: How many attempts were made; 0 if nothing was sent, None if it is not known.
         is_transient: Whether the same call may succeed later. Attempts that failed with such an error were already
             retried according to the `RetryPolicy`.

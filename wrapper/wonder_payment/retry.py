@@ -55,12 +55,14 @@ class RetryPolicy:
     If the delay does not fit into the rest of ``max_elapsed``, the last error is raised at once.
 
     All calls of a client share one retry quota, so that retries do not make an outage worse. Each retry takes points,
-    and each success gives some back. If too few points are left, a failure is not retried, and its message says so.
-    The quota's defaults are those of the AWS SDKs' standard retry mode.
+    and each success gives some back. If too few points are left, a failure is not retried, and its message says so. In
+    a batch, it pauses all tokens instead, and the token is checked again. The quota's defaults are those of the AWS
+    SDKs' standard retry mode.
 
     Attributes:
-        max_attempts: How many attempts to make in all, at least 1.
-        max_elapsed: Seconds for all attempts and the delays between them.
+        max_attempts: How many attempts to make in all, at least 1. Attempts that pause a batch do not count, but a
+            token may cause at most eight pauses for each retry.
+        max_elapsed: Seconds for all attempts and the delays between them. The pauses of a batch do not count.
         backoff_initial: Seconds before the second attempt, before jitter.
         backoff_max: The longest backoff in seconds, before jitter.
         jitter: The random share of the backoff, from 0 (none) to 1 (anything from no delay to the whole backoff).

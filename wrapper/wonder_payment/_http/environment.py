@@ -26,7 +26,7 @@ logger = logging.getLogger("wonder_payment")
 # An entry of NO_PROXY: an IPv6 address in brackets, a text without a colon, or an IPv6 address; perhaps with a port.
 _ENTRY = re.compile(r"(?P<host>\[[^]]+\](/[0-9]+)?|[^:[\]]+|[^[\]]*:[^[\]]*:[^[\]]*)(:(?P<port>[0-9]{1,5}))?")
 
-# All hosts, a host, or with a dot in front the hosts below it.
+# `*` (all hosts), a host, or, with a leading dot, the hosts below it.
 _NAME = re.compile(r"\*|(\*?\.)?[\w-]+(\.[\w-]+)*\.?")
 
 _SCHEMES = {"http", "https", "socks5", "socks5h"}
@@ -86,7 +86,8 @@ def _loaded(name: str, expected: str, load: Callable[[], Any]) -> Any:
     """Return what a function loads from a file.
 
     Raises:
-        ConfigurationError: It fails. The message does not quote the path: it may be a key or a password instead.
+        ConfigurationError: The file cannot be loaded. The message does not quote the path, because it may be a key or a
+            password.
     """
     try:
         return load()

@@ -48,7 +48,7 @@ _UNKNOWN = "Check that the token was created in this environment, for this app a
 _ROUTE = "Check base_url, and whether a proxy or a firewall changes the request."
 _REDIRECT = "Redirects are not followed, because the signature is for one origin. Check base_url."
 
-# The class of an error and what to do, by the status or by the code in the body: some codes are HTTP's own numbers.
+# The class of an error and its advice, by the HTTP status or the code in the body. Some codes are HTTP statuses.
 _ERRORS: dict[object, tuple[type[errors.APIError], str]] = {
     400: (errors.BadRequestError, _PARAMETERS),
     401: (errors.AuthenticationError, _SIGNATURE),
@@ -59,7 +59,8 @@ _ERRORS: dict[object, tuple[type[errors.APIError], str]] = {
     **dict.fromkeys(range(500, 1000), (errors.ServerError, "Retry later.")),
 }
 
-# What to do about any other status. The gateway itself has no reason for most of them: the request is always the same.
+# The advice for other statuses. Most of them come from a proxy: the gateway has no reason to send them, because the
+# request always has the same form.
 _ADVICE: dict[int, str] = {
     **dict.fromkeys(range(300, 400), _REDIRECT),
     **dict.fromkeys((405, 406, 411, 413, 414, 415, 431), _ROUTE),
