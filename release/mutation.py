@@ -25,7 +25,7 @@ TESTS = {
     "_flow": ["flow", "wait", "throttle"],
     "_http/response": ["response", "api_errors", "response_headers", "envelopes"],
     "_http/exchange": ["exchange", "transport_failures", "pool", "max_connections"],
-    "_http/failures": ["transport_failures"],
+    "_http/failures": ["transport_failures", "permanent_failures"],
     "_http/received": ["response"],
     "_keys": ["keys", "private_key"],
 }
