@@ -43,7 +43,7 @@ def test_a_good_setup_is_shown_with_its_variables_and_without_secrets(gateway: S
     [
         ({"WONDER_APP_ID": "", "WONDER_PRIVATE_KEY": ""}, "✘", "Set WONDER_APP_ID, WONDER_PRIVATE_KEY"),
         ({"WONDER_BASE_URL": "http://gateway.example"}, "✘", "WONDER_BASE_URL must be https://"),
-        ({"WONDER_LANGUAGE": "de"}, "✘", "WONDER_LANGUAGE must be en or zh-HK"),
+        ({"WONDER_LANGUAGE": "de"}, "✘", "WONDER_LANGUAGE must be one of en, zh-HK"),
         ({"WONDER_PRIVATE_KEY": "garbage"}, "✔✘", "WONDER_PRIVATE_KEY is not a PEM"),
         ({"WONDER_PRIVATE_KEY_PASSPHRASE": "x"}, "✔✘", "omit WONDER_PRIVATE_KEY_PASSPHRASE"),
         ({"WONDER_PRIVATE_KEY": "weak"}, "✔✘", "only 1024 bits. Create one of at least 2048"),

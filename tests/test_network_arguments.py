@@ -61,7 +61,7 @@ def test_an_https_proxy_and_the_gateway_share_the_certificates(files: Mapping[st
     assert len(options["verify"].get_ca_certs()) == 1
 
 
-PEM = "a PEM file with a certificate and its own key, or a tuple of two and the password of an encrypted key"
+PEM = "a PEM file with certificate and key, or a tuple: certificate, key and any password of the key"
 NO_PEM = f"client_certificate= cannot be used: expected {PEM}."
 NO_AUTHORITIES = "ca_file= cannot be used: expected the path of a PEM file with certificates."
 NO_FILE = "(ca_file|client_certificate)= cannot be used: No such file or directory."
@@ -119,7 +119,7 @@ def test_a_wrong_argument_is_an_error_of_the_client_that_names_it_and_shows_no_s
 
 @for_both_clients
 def test_plain_http_to_a_proxy_stays_on_this_machine(kind: Kind) -> None:
-    with pytest.raises(ConfigurationError, match="proxy= must be on a loopback host if base_url= is http") as caught:
+    with pytest.raises(ConfigurationError, match="With an http base_url=, proxy= must be on a loopback host") as caught:
         kind("app", key(), base_url=LOCAL, proxy=f"http://svc:{SECRET}@proxy.example:3128")
     assert SECRET not in "".join(crash_report(caught.value))
 
@@ -138,7 +138,7 @@ def test_a_transport_of_the_callers_own_takes_none_of_them(kind: Kind, setting: 
     arguments: dict[str, Any] = {"transport": httpx.MockTransport(lambda _: httpx.Response(200)), setting: SECRET}
     with pytest.raises(ConfigurationError) as caught:
         kind("app", key(), environment="sandbox", **arguments)
-    assert caught.value.args == (f"transport= is your own, which ignores {setting}=: configure it there.",)
+    assert caught.value.args == (f"transport= is your own, which ignores {setting}=. Configure it in the transport.",)
     assert SECRET not in "".join(crash_report(caught.value))
 
 

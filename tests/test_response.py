@@ -87,7 +87,7 @@ WRONG = (
     ("error_msg", "str", (0, {})),
     ("credit_card", "dict", ("4111", [], 0, False)),
 )
-NO_CODE = "`code` or `error_code` is missing, or of a wrong type"
+NO_CODE = "`code` and `error_code` are missing, or the value is not text or a number"
 NO_TOKEN, NOT_JSON = "`data.payment_token` is missing", "it is empty, or not one unambiguous JSON object"
 TWO_STATES = json.dumps(envelope()).replace('"state"', '"state": "pending", "state"').encode()
 # name: (body, problem[, status])

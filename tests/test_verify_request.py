@@ -21,7 +21,7 @@ REQUEST: dict[str, Any] = {"method": "POST", "uri": "/webhooks/wonder?shop=1", "
 
 CREDENTIAL = "The Credential header is missing or malformed."
 NONCE_HEADER = "The Nonce header is missing, or is not 16 alphanumeric characters."
-SIGNATURE = "The Signature header is missing, or does not match the request and public key."
+SIGNATURE = "The Signature header is missing, or does not match the request and the public key."
 
 
 @pytest.fixture(autouse=True)

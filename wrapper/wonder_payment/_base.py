@@ -116,8 +116,8 @@ class BaseClient(Generic[TransportT]):
         return f"{type(self).__name__}(app_id={self._app_id!r}, base_url={self._origin!r})"
 
     def __reduce__(self) -> NoReturn:
-        problem = "cannot be pickled or copied: it holds a private key. Make one in each process, such as by from_env()"
-        raise TypeError(f"{type(self).__name__} {problem}.")
+        advice = "Create one in each process, for example with from_env()."
+        raise TypeError(f"{type(self).__name__} cannot be pickled or copied: it holds a private key. {advice}")
 
     def _request(self, reference: TokenReference) -> tuple[str, dict[str, Any]]:
         """Check the arguments of a call; return the token and what the generated function takes.

@@ -142,15 +142,15 @@ def checked_app_id(app_id: object, name: str = "app_id=") -> str:
 def checked_choice(value: object, name: str, choices: Iterable[str]) -> str | None:
     """Return the value, which must be one of the choices or None."""
     text = plain_text(value)
-    require(value is None or text in list(choices), f"{name} must be {' or '.join(choices)}", value)
+    require(value is None or text in list(choices), f"{name} must be one of {', '.join(choices)}", value)
     return text
 
 
 def check_callback(name: str, callback: object) -> None:
     """Check that a callback is a plain function, or None."""
     is_async = iscoroutinefunction(callback) or iscoroutinefunction(type(callback).__call__)
-    is_plain = callback is None or (callable(callback) and not is_async)
-    require(is_plain, f"{name} must be a plain function (an async one is never awaited)", callback)
+    if callback is not None and (is_async or not callable(callback)):
+        raise ConfigurationError(f"{name} must be a plain function: an async one is never awaited.", attempts=0)
 
 
 def checked_transport(transport: Any, kind: type, **network: object) -> Any:
@@ -164,14 +164,16 @@ def checked_transport(transport: Any, kind: type, **network: object) -> Any:
     require(is_known, f"transport= must be an httpx.{kind.__name__}, 'fast' or None", transport)
     for name, value in network.items():
         if is_own and value is not None:
-            raise ConfigurationError(f"transport= is your own, which ignores {name}=: configure it there.", attempts=0)
+            problem = f"transport= is your own, which ignores {name}=. Configure it in the transport."
+            raise ConfigurationError(problem, attempts=0)
     return transport
 
 
 def check_policy(timeout: object, retry: object) -> None:
     """Check the options of a call."""
     number("timeout=", timeout, above=True)
-    require(isinstance(retry, RetryPolicy), "retry= must be a RetryPolicy (no retries: RetryPolicy.never())", retry)
+    rule = "retry= must be a RetryPolicy (RetryPolicy.never() turns retries off)"
+    require(isinstance(retry, RetryPolicy), rule, retry)
 
 
 def check_wait(timeout: object, poll: object, on_poll: object) -> None:
@@ -199,7 +201,8 @@ def resolved_origin(environment: object, base_url: object) -> str:
     known = checked_choice(environment, "environment=", Environment)
     if base_url is not None:
         return checked_origin(base_url)
-    require(known, "environment= must be sandbox or production if base_url= is None (there is no default)", environment)
+    rule = "environment= must be sandbox or production unless you pass base_url= (there is no default)"
+    require(known, rule, environment)
     return Environment(cast("str", known)).base_url
 
 

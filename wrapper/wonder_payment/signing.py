@@ -135,7 +135,8 @@ def verify_request(
     if not re.fullmatch("[A-Za-z0-9]{16}", nonce):
         raise InvalidSignatureError("The Nonce header is missing, or is not 16 alphanumeric characters.")
     if not verify(public_key, signature, credential=credential, nonce=nonce, method=method, uri=uri, body=body):
-        raise InvalidSignatureError("The Signature header is missing, or does not match the request and public key.")
+        problem = "The Signature header is missing, or does not match the request and the public key."
+        raise InvalidSignatureError(problem)
 
 
 @clears_locals

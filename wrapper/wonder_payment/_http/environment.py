@@ -42,7 +42,7 @@ def network_options(
     """
     found = environment_proxy(origin) if proxy is None else _proxy("proxy=", plain_text(proxy) or "")
     is_local = not found or origin.startswith("https:") or is_loopback(found.url.host)
-    require(is_local, "proxy= must be on a loopback host if base_url= is http", proxy)
+    require(is_local, "With an http base_url=, proxy= must be on a loopback host", proxy)
     secure = found if found and found.url.scheme == "https" else None
     context = certificates("https:" if secure else origin, ca_file)
     if client_certificate is not None:
@@ -74,7 +74,7 @@ def certificates(origin: str, ca_file: Any = None) -> ssl.SSLContext:
 
 
 def _load_client_certificate(context: ssl.SSLContext, value: Any) -> None:
-    expected = "a PEM file with a certificate and its own key, or a tuple of two and the password of an encrypted key"
+    expected = "a PEM file with certificate and key, or a tuple: certificate, key and any password of the key"
     is_tuple = issubclass(type(value), tuple | list) and len(value) in {2, 3}
     file, key, *rest = value if is_tuple else (value, value)
     password = rest[0] if rest else ""  # without any, OpenSSL would prompt for one on the terminal

@@ -164,7 +164,7 @@ def _problem(envelope: dict[str, Any], code: object, status: int, token: str) ->
     if not envelope:
         return "it is empty, or not one unambiguous JSON object"
     if not _is_code(code):
-        return "`code` or `error_code` is missing, or of a wrong type"
+        return "`code` and `error_code` are missing, or the value is not text or a number"
     if status != HTTPStatus.OK:
         return "the contract defines only HTTP 200"
     fields = _object(_object(envelope.get("data")).get("payment_token"))
