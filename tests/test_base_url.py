@@ -47,7 +47,7 @@ def test_the_origin_is_that_of_the_base_url_or_else_of_the_environment(
 @pytest.mark.parametrize("environment", ["", "Sandbox", "PRODUCTION", " sandbox", "staging", True, 1, []])
 @pytest.mark.parametrize("base_url", [None, EXAMPLE])
 def test_a_wrong_environment_is_an_error_with_and_without_a_base_url(environment: Any, base_url: str | None) -> None:
-    with pytest.raises(ConfigurationError, match="environment= must be (one of sandbox,|sandbox or) production"):
+    with pytest.raises(ConfigurationError, match=r"environment= must be (one of sandbox,|sandbox or) production"):
         resolved_origin(environment, base_url)
 
 
