@@ -101,6 +101,13 @@ def test_an_attempt_cut_short_by_the_end_of_the_call_leaves_the_failure_before_i
     assert (caught.value.attempts, caught.value.request_id, caught.value.__context__) == (2, request_id, None)
 
 
+def test_a_timeout_long_before_the_end_of_the_call_replaces_the_failure_before_it(play: Player) -> None:
+    early = (1.0, failed(RequestTimeoutError))
+    with pytest.raises(RequestTimeoutError) as caught:
+        play(check(policy(max_attempts=2, max_elapsed=5.0)), failed(503), early)
+    assert (caught.value.attempts, caught.value.request_id) == (2, "request 2")
+
+
 def test_an_attempt_logs_a_debug_line_and_a_retry_a_warning(play: Player, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG, "wonder_payment"):
         play(check(policy()), (0.25, failed(502)), failed(NetworkError), SUCCESS)

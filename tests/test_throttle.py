@@ -154,6 +154,15 @@ def test_the_time_until_a_slot_is_not_the_tokens_time(play: Player) -> None:
     assert (play.sleeps, play.deadlines) == ([100.0, 1.0, 89.0, 2.0, 88.0], [110.0, 210.0, 307.0])
 
 
+def test_a_token_that_sleeps_longer_than_until_its_slot_loses_none_of_its_time(play: Player) -> None:
+    throttle = Throttle(0.01)
+    throttle.slot()
+    flow = checked(throttle, max_elapsed=30.0)
+    assert next(flow) == 100.0
+    play.now = 150.0  # a blocked event loop, or a process that was stopped
+    assert flow.send(None) == Attempt(timeout=10.0, until=180.0)
+
+
 def test_each_token_takes_another_slot_after_a_pause(play: Player) -> None:
     throttle = Throttle(0.5)
     flows = [checked(throttle) for _ in range(3)]

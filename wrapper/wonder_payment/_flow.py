@@ -26,6 +26,9 @@ OnPoll: TypeAlias = Callable[[PaymentToken], object]
 # Seconds before the deadline at which the final poll of a wait starts, and the highest share of the timeout.
 _FINAL_POLL, _FINAL_POLL_SHARE = 1.0, 0.1
 
+# Seconds by which a timer may end an attempt before its deadline.
+_EARLY = 0.01
+
 # How many pauses a token of a batch may cause for each retry of the policy.
 _PAUSES_PER_RETRY = 8
 
@@ -96,8 +99,9 @@ def attempts(
     while True:
         slot = throttle.slot() if throttle else 0.0
         while throttle and (left := slot - time.monotonic()) > 0:
-            deadline += left
+            before = time.monotonic()
             yield left
+            deadline += time.monotonic() - before
             slot = throttle.slot(slot)
         began = time.monotonic()
         result: Result = yield Attempt(policy.timeout, deadline)
@@ -110,7 +114,7 @@ def attempts(
             warn_of_unknown_state(result, policy.unknown_state)
             return result, number
         # A timeout caused by the call's own deadline says less than the failure before it.
-        is_cut_short = is_sent and isinstance(result, RequestTimeoutError) and began + policy.timeout > deadline
+        is_cut_short = is_sent and isinstance(result, RequestTimeoutError) and time.monotonic() > deadline - _EARLY
         failure = failure if failure and is_cut_short and not isinstance(failure, RequestTimeoutError) else result
         failure.attempts = number
         delay = retry.delay(failure, number)

@@ -64,7 +64,7 @@ class Throttle:
         self._stopped = threading.Event()
         self._spacing = 1 / max_per_second if max_per_second else 0.0
         self._free_at = self._resume_at = 0.0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the garbage collector may call stop() while this thread has it
 
     def slot(self, current: float = -math.inf) -> float:
         """Return when a token may send its request (time.monotonic()), and reserve this slot.
