@@ -34,11 +34,9 @@ class SyncConnection(Protocol):
         Raises:
             httpx.TransportError: There is no whole response in time; or an OSError.
         """
-        ...
 
     def close(self) -> None:
         """Close the connection, also while it is in use."""
-        ...
 
 
 class AsyncConnection(Protocol):
@@ -46,28 +44,25 @@ class AsyncConnection(Protocol):
 
     async def send(self, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float) -> RawResponse:
         """Send a request and return the response; see `SyncConnection.send`."""
-        ...
 
     async def aclose(self) -> None:
         """Close the connection, also while it is in use."""
-        ...
 
     def drop(self) -> None:
         """Close the connection from outside its event loop, as far as that is possible."""
-        ...
 
 
 class HttpxConnection:
     """A sync transport of httpx.
 
     Args:
-        transport: The transport.
         origin: The gateway's scheme, host and port.
-        proxy: The proxy that the transport uses.
+        transport: The caller's own transport; by default, one with these options.
     """
 
-    def __init__(self, transport: httpx.BaseTransport, origin: str, proxy: httpx.Proxy | None = None) -> None:
-        self._transport, self._origin = transport, origin
+    def __init__(self, origin: str, transport: httpx.BaseTransport | None = None, **options: Any) -> None:
+        self._origin, self._transport = origin, transport or httpx.HTTPTransport(**options)
+        proxy: httpx.Proxy | None = options.get("proxy")
         self._host = (proxy.url if proxy else httpx.URL(origin)).host
 
     def send(self, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float) -> RawResponse:
@@ -91,8 +86,8 @@ class HttpxConnection:
 class AsyncHttpxConnection:
     """An async transport of httpx; see `HttpxConnection`."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport, origin: str) -> None:
-        self._transport, self._origin = transport, origin
+    def __init__(self, origin: str, transport: httpx.AsyncBaseTransport | None = None, **options: Any) -> None:
+        self._origin, self._transport = origin, transport or httpx.AsyncHTTPTransport(**options)
 
     async def send(self, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float) -> RawResponse:
         """Send a request; see `SyncConnection.send`."""
