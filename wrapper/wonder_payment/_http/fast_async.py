@@ -4,6 +4,7 @@ import asyncio
 import base64
 import ssl
 from contextlib import suppress
+from typing import Any
 
 import aiohttp
 import httpx
@@ -36,10 +37,12 @@ class AiohttpConnection:
             self._proxy_headers["Proxy-Authorization"] = f"Basic {base64.b64encode(b':'.join(proxy.raw_auth)).decode()}"
         # aiohttp sends the proxy's headers with CONNECT only; a plain request itself is for the proxy.
         self._headers = {} if origin.startswith("https:") else self._proxy_headers
+        self._options: dict[str, Any] = {"allow_redirects": False, "proxy_headers": self._proxy_headers}
         self._session: aiohttp.ClientSession | None = None
 
     def _open_session(self) -> aiohttp.ClientSession:
-        # The pool limits the connections, and send() the time: aiohttp rounds a timeout above 5 s up.
+        # The pool limits the connections, and send() the time: aiohttp rounds a timeout above 5 s up. trust_env=True would
+        # send the passwords of ~/.netrc to the gateway.
         connector = aiohttp.TCPConnector(ssl=self._verify, limit=0, keepalive_timeout=IDLE_SECONDS)
         return aiohttp.ClientSession(
             connector=connector,
@@ -48,7 +51,6 @@ class AiohttpConnection:
             auto_decompress=False,
             max_line_size=_MAX_HEADER,
             max_field_size=_MAX_HEADER,
-            trust_env=False,  # True would send the passwords of ~/.netrc to the gateway
             proxy=self._proxy,
         )
 
@@ -60,12 +62,7 @@ class AiohttpConnection:
             async with (
                 asyncio.timeout(left(deadline)),
                 self._session.request(
-                    method,
-                    url,
-                    headers=self._headers | headers,
-                    data=body,
-                    allow_redirects=False,
-                    proxy_headers=self._proxy_headers,
+                    method, url, headers=self._headers | headers, data=body, **self._options
                 ) as response,
             ):
                 received = joined(response.raw_headers)
@@ -75,6 +72,12 @@ class AiohttpConnection:
                     if content is None and response.connection and response.connection.transport:
                         # Closing a TLS connection would wait for the other side.
                         response.connection.transport.abort()
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if self._session.closed and task and not task.cancelling():
+                # aiohttp cancelled its own wait for the host's address, and not the task.
+                raise httpx.ReadError("The session was closed.") from error
+            raise
         except aiohttp.ClientHttpProxyError as error:
             raise httpx.ProxyError(f"{error.status} {error.message}") from error
         except aiohttp.ClientResponseError as error:

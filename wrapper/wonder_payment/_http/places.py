@@ -31,8 +31,12 @@ class _Pools(Generic[_PlaceT, _PoolT]):
 
     def __init__(self, origin: str, transport: Any, max_connections: int, **network: Any) -> None:
         self._origin, self._transport, self._max_connections = origin, transport, max_connections
-        # The options of a transport: made once, and once more after a late patch by gevent.
-        self._options = cache(lambda _context: network_options(origin, **network))
+
+        @cache  # so that they are made once, and once more after a late patch by gevent
+        def options(_context: type) -> dict[str, Any]:
+            return network_options(origin, **network)
+
+        self._options = options
         self._pools: dict[_PlaceT, _PoolT] = {}
         self._is_closed = False
         self._make()
