@@ -104,7 +104,7 @@ class SyncExchange(_Exchange[SyncPool]):
             body, signatures = self._begin(method, url, json)
             response: Any = None
             while signature := self._sign(signatures, response):
-                response = self._send(connection, method, url, self._signed(headers, signature), body)
+                response = self._send(connection, method, url, self._signed(headers, signature), body, self.deadline)
             return checked_response(response, token=self.token)
         finally:
             self.pool.release(connection)
@@ -121,12 +121,10 @@ class SyncExchange(_Exchange[SyncPool]):
             raise self._slow_signer()
         return signature
 
-    def _send(
-        self, connection: SyncConnection, method: str, uri: str, headers: dict[str, str], body: bytes
-    ) -> RawResponse:
+    def _send(self, connection: SyncConnection, *request: Any) -> RawResponse:
         """Send a request and translate the errors of the transport; any other exception propagates unchanged."""
         try:
-            return connection.send(method, uri, headers, body, self.deadline)
+            return connection.send(*request)
         except BaseException as error:
             self.pool.discard(connection)
             failure = self._failure(error)
@@ -149,7 +147,9 @@ class AsyncExchange(_Exchange[AsyncPool]):
                 # Signing and sending take a millisecond each: in between, the event loop handles everything else. Then
                 # aiohttp also knows which of its connections have ended.
                 await asyncio.sleep(0)
-                response = await self._send(connection, method, url, self._signed(headers, signature), body)
+                response = await self._send(
+                    connection, method, url, self._signed(headers, signature), body, self.deadline
+                )
             return checked_response(response, token=self.token)
         finally:
             self.pool.release(connection)
@@ -166,12 +166,10 @@ class AsyncExchange(_Exchange[AsyncPool]):
         await self.pool.take_turn()  # signatures that end together would block the loop, too
         return signature
 
-    async def _send(
-        self, connection: AsyncConnection, method: str, uri: str, headers: dict[str, str], body: bytes
-    ) -> RawResponse:
+    async def _send(self, connection: AsyncConnection, *request: Any) -> RawResponse:
         """Send a request; see `SyncExchange._send`."""
         try:
-            return await connection.send(method, uri, headers, body, self.deadline)
+            return await connection.send(*request)
         except (Exception, asyncio.CancelledError) as error:
             await self.pool.discard(connection)
             failure = self._failure(error)

@@ -41,8 +41,8 @@ class AiohttpConnection:
         self._session: aiohttp.ClientSession | None = None
 
     def _open_session(self) -> aiohttp.ClientSession:
-        # The pool limits the connections, and send() the time: aiohttp rounds a timeout above 5 s up. trust_env=True would
-        # send the passwords of ~/.netrc to the gateway.
+        # The pool limits the connections, and send() the time: aiohttp rounds a timeout above 5 s up. With
+        # trust_env=True, aiohttp would send the passwords of ~/.netrc to the gateway.
         connector = aiohttp.TCPConnector(ssl=self._verify, limit=0, keepalive_timeout=IDLE_SECONDS)
         return aiohttp.ClientSession(
             connector=connector,
@@ -98,9 +98,7 @@ class AiohttpConnection:
 
     def drop(self) -> None:
         """Close the session from outside its event loop, so that aiohttp does not complain about it."""
-        connector = self._session.connector if self._session else None
-        if self._session and connector:
-            self._session.detach()
+        if self._session and self._session.connector:
             with suppress(RuntimeError):  # the loop is closed
                 # Of the ways to close a connector, the only one that is no coroutine.
-                connector.__exit__(None, None, None)
+                self._session.connector.__exit__(None, None, None)

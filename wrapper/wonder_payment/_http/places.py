@@ -141,7 +141,12 @@ class LoopPools(_Pools[asyncio.AbstractEventLoop, AsyncPool]):
             connect = partial(AsyncHttpxConnection, self._origin, **self._options(ssl.SSLContext))
             return AsyncPool(connect, self._max_connections)
         if self._transport == "fast":
-            shared = _aiohttp_connection(self._origin, **self._options(ssl.SSLContext))
+            try:
+                from .fast_async import AiohttpConnection  # noqa: PLC0415 (it needs an extra)
+            except ModuleNotFoundError as error:
+                problem = f"{error}: transport='fast' of AsyncWonderClient needs `pip install 'wonder-payment[fast]'`."
+                raise ConfigurationError(problem, attempts=0) from None
+            shared: AsyncConnection = AiohttpConnection(self._origin, **self._options(ssl.SSLContext))
         else:
             shared = AsyncHttpxConnection(self._origin, self._transport)
         return AsyncPool(lambda: shared, self._max_connections, is_shared=True)
@@ -153,17 +158,3 @@ class LoopPools(_Pools[asyncio.AbstractEventLoop, AsyncPool]):
         _close_soon(self._pools)
         if own:
             await own.aclose()
-
-
-def _aiohttp_connection(origin: str, verify: ssl.SSLContext, proxy: httpx.Proxy | None) -> AsyncConnection:
-    """Return a connection of aiohttp.
-
-    Raises:
-        ConfigurationError: The extra ``fast`` is not installed.
-    """
-    try:
-        from .fast_async import AiohttpConnection  # noqa: PLC0415 (it needs an extra)
-    except ModuleNotFoundError as error:
-        problem = f"{error}: transport='fast' of AsyncWonderClient needs `pip install 'wonder-payment[fast]'`."
-        raise ConfigurationError(problem, attempts=0) from None
-    return AiohttpConnection(origin, verify, proxy)

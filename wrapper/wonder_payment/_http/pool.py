@@ -25,7 +25,7 @@ class _Pool(Generic[_ConnectionT]):
 
     Args:
         connect: Returns a connection.
-        max_connections: How many requests may be in flight at a time. Further ones wait, and are served in their order.
+        max_in_flight: How many requests may be in flight at a time. Further ones wait, and are served in their order.
         is_shared: Whether ``connect`` returns the same connection each time: requests share it, and it stays open until
             the pool is closed.
 
@@ -34,8 +34,8 @@ class _Pool(Generic[_ConnectionT]):
         is_closed: Whether the client was closed.
     """
 
-    def __init__(self, connect: Callable[[], _ConnectionT], max_connections: int, *, is_shared: bool = False) -> None:
-        self._connect, self._max_connections, self._is_shared = connect, max_connections, is_shared
+    def __init__(self, connect: Callable[[], _ConnectionT], max_in_flight: int, *, is_shared: bool = False) -> None:
+        self._connect, self._max_in_flight, self._is_shared = connect, max_in_flight, is_shared
         self._connections: set[_ConnectionT] = {connect()}
         self._idle = deque((time.monotonic(), connection) for connection in self._connections)
         self._waiting = deque[threading.Event | asyncio.Event]()
@@ -49,7 +49,7 @@ class _Pool(Generic[_ConnectionT]):
         the others would starve.
         """
         with self._lock:
-            if self.in_flight < self._max_connections:
+            if self.in_flight < self._max_in_flight:
                 self.in_flight += 1
                 return None
             turn = event()
@@ -148,10 +148,8 @@ class SyncPool(_Pool[SyncConnection]):
 class AsyncPool(_Pool[AsyncConnection]):
     """The connections of one event loop."""
 
-    def __init__(
-        self, connect: Callable[[], AsyncConnection], max_connections: int, *, is_shared: bool = False
-    ) -> None:
-        super().__init__(connect, max_connections, is_shared=is_shared)
+    def __init__(self, connect: Callable[[], AsyncConnection], max_in_flight: int, *, is_shared: bool = False) -> None:
+        super().__init__(connect, max_in_flight, is_shared=is_shared)
         self._turn = asyncio.Lock()
 
     async def acquire(self, until: float) -> AsyncConnection:
