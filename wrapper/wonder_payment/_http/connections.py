@@ -178,7 +178,7 @@ def read(response: Any, headers: Mapping[str, str], deadline: float) -> bytes | 
         if watchdog:
             watchdog.cancel()
         with suppress(*TRANSPORT_ERRORS):
-            response.close()
+            response.stream.close()
 
 
 def _watchdog(response: Any, deadline: float) -> threading.Timer | None:

@@ -22,6 +22,7 @@ class _WholeRequests:
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream, self._unsent = stream, b""
+        self.close, self.get_extra_info = stream.close, stream.get_extra_info
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 (it is sent by the read)
         self._unsent += buffer
@@ -35,9 +36,6 @@ class _WholeRequests:
 
     def start_tls(self, *arguments: Any, **options: Any) -> Any:
         return _WholeRequests(self._stream.start_tls(*arguments, **options))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
 
 
 class _Backend(httpcore.SyncBackend):

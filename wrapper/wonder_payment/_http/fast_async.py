@@ -31,13 +31,12 @@ class AiohttpConnection:
             problem = "transport='fast' of AsyncWonderClient cannot use a SOCKS proxy."
             raise ConfigurationError(f"{problem} Omit transport=, or use an http:// proxy.", attempts=0)
         self._origin, self._verify = origin, verify
-        self._proxy = str(proxy.url) if proxy else None
-        self._proxy_headers = dict[str, str]()
+        url, proxy_headers = str(proxy.url) if proxy else None, dict[str, str]()
         if proxy and proxy.raw_auth:
-            self._proxy_headers["Proxy-Authorization"] = f"Basic {base64.b64encode(b':'.join(proxy.raw_auth)).decode()}"
+            proxy_headers["Proxy-Authorization"] = f"Basic {base64.b64encode(b':'.join(proxy.raw_auth)).decode()}"
         # aiohttp sends the proxy's headers with CONNECT only; a plain request itself is for the proxy.
-        self._headers = {} if origin.startswith("https:") else self._proxy_headers
-        self._options: dict[str, Any] = {"allow_redirects": False, "proxy_headers": self._proxy_headers}
+        self._headers = {} if origin.startswith("https:") else proxy_headers
+        self._options: dict[str, Any] = {"allow_redirects": False, "proxy": url, "proxy_headers": proxy_headers}
         self._session: aiohttp.ClientSession | None = None
 
     def _open_session(self) -> aiohttp.ClientSession:
@@ -51,7 +50,6 @@ class AiohttpConnection:
             auto_decompress=False,
             max_line_size=_MAX_HEADER,
             max_field_size=_MAX_HEADER,
-            proxy=self._proxy,
         )
 
     async def send(self, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float) -> RawResponse:
