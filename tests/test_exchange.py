@@ -275,5 +275,5 @@ def test_a_body_in_pieces_is_read_where_no_thread_is_left(
 
 def test_the_repr_of_an_attempt_has_no_token() -> None:
     auth = WonderAuth("app", key(), origin="https://gateway.example")
-    pool = SyncPool(lambda: HttpxConnection(httpx.MockTransport(lambda _: httpx.Response(200)), "https://a"), 1)
+    pool = SyncPool(lambda: HttpxConnection("https://a", httpx.MockTransport(lambda _: httpx.Response(200))), 1)
     assert TOKEN not in repr(SyncExchange(pool, auth, TOKEN, 1.0, 0.0))

@@ -117,7 +117,7 @@ def test_threads_get_a_connection_in_the_order_in_which_they_asked() -> None:
     for number in range(4):
         threads.append(threading.Thread(target=use, args=(number,), daemon=True))
         threads[-1].start()
-        while len(pool._free._waiting) <= number:  # noqa: SLF001
+        while len(pool._waiting) <= number:  # noqa: SLF001
             time.sleep(0)
     pool.release(connection)
     pool.release(pool.acquire(until()))  # this thread asks again, and waits for the others

@@ -248,9 +248,9 @@ class WonderAuth(httpx.Auth):
         }
 
 
-def next_signature(signatures: Signatures, response: httpx.Response | RawResponse) -> dict[str, str] | None:
-    """Return the headers that sign the request again if only its time was wrong; None if the response is final."""
+def next_signature(signatures: Signatures, response: httpx.Response | RawResponse | None) -> dict[str, str] | None:
+    """Return the headers that sign the first request, or another one if only its time was wrong; None if no other."""
     try:
-        return signatures.send((response.status_code, response.headers.get("date")))
+        return signatures.send((response.status_code, response.headers.get("date"))) if response else next(signatures)
     except StopIteration:
         return None

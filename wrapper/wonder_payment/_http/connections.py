@@ -4,10 +4,10 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import AsyncIterable, Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import httpx
 
@@ -38,7 +38,6 @@ class SyncConnection(Protocol):
 
     def close(self) -> None:
         """Close the connection, also while it is in use."""
-        ...
 
 
 class AsyncConnection(Protocol):
@@ -50,24 +49,22 @@ class AsyncConnection(Protocol):
 
     async def aclose(self) -> None:
         """Close the connection, also while it is in use."""
-        ...
 
     def drop(self) -> None:
         """Close the connection from outside its event loop, as far as that is possible."""
-        ...
 
 
 class HttpxConnection:
     """A sync transport of httpx.
 
     Args:
-        transport: The transport.
         origin: The gateway's scheme, host and port.
-        proxy: The proxy that the transport uses.
+        transport: The caller's own transport; by default, one with these options.
     """
 
-    def __init__(self, transport: httpx.BaseTransport, origin: str, proxy: httpx.Proxy | None = None) -> None:
-        self._transport, self._origin = transport, origin
+    def __init__(self, origin: str, transport: httpx.BaseTransport | None = None, **options: Any) -> None:
+        self._origin, self._transport = origin, transport or httpx.HTTPTransport(**options)
+        proxy: httpx.Proxy | None = options.get("proxy")
         self._host = (proxy.url if proxy else httpx.URL(origin)).host
 
     def send(self, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float) -> RawResponse:
@@ -75,13 +72,7 @@ class HttpxConnection:
         request = _request(method, self._origin + uri, headers, body, TimeLeft(deadline, self._host))
         response = self._transport.handle_request(request)
         received = joined(response.headers.raw)
-        try:
-            stream = cast("httpx.SyncByteStream", response.stream)
-            content = read(stream, received, response.extensions.get("network_stream"), deadline)
-        finally:
-            with suppress(*TRANSPORT_ERRORS):
-                response.close()
-        return RawResponse(response.status_code, received, content)
+        return RawResponse(response.status_code, received, read(response, received, deadline))
 
     def close(self) -> None:
         """Close the transport."""
@@ -91,8 +82,8 @@ class HttpxConnection:
 class AsyncHttpxConnection:
     """An async transport of httpx; see `HttpxConnection`."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport, origin: str) -> None:
-        self._transport, self._origin = transport, origin
+    def __init__(self, origin: str, transport: httpx.AsyncBaseTransport | None = None, **options: Any) -> None:
+        self._origin, self._transport = origin, transport or httpx.AsyncHTTPTransport(**options)
 
     async def send(self, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float) -> RawResponse:
         """Send a request; see `SyncConnection.send`."""
@@ -103,7 +94,7 @@ class AsyncHttpxConnection:
             async with asyncio.timeout(left(deadline)):
                 response = await self._transport.handle_async_request(request)
                 received = joined(response.headers.raw)
-                content = await read_async(cast("httpx.AsyncByteStream", response.stream), received, deadline)
+                content = await read_async(response.stream, received, deadline)
                 return RawResponse(response.status_code, received, content)
         finally:
             if response:
@@ -128,10 +119,8 @@ def _request(method: str, url: str, headers: dict[str, str], body: bytes, timeou
     return request
 
 
-@lru_cache(maxsize=64)
-def _url(url: str) -> httpx.URL:
-    """Return a parsed URL. Parsing it is half of the cost of an httpx.Request."""
-    return httpx.URL(url)
+# Parsing its URL is half of the cost of an httpx.Request.
+_url = lru_cache(maxsize=64)(httpx.URL)
 
 
 class TimeLeft(dict[str, float]):
@@ -163,38 +152,42 @@ def _count_addresses(host: str) -> int:
         return 1  # connecting fails, too, and says why
 
 
-def read(stream: Iterable[bytes], headers: Mapping[str, str], network_stream: Any, deadline: float) -> bytes | None:
-    """Return the body; None if it is larger than 1 MiB.
+def read(response: Any, headers: Mapping[str, str], deadline: float) -> bytes | None:
+    """Return the body of a response of httpx or httpcore, and close it. Return None if it is larger than 1 MiB.
 
     Raises:
         TimeoutError: The deadline is over.
     """
-    if _is_too_large(headers):
-        return None
-    content = b""
-    # Small responses come in one piece with their length, and need no thread.
-    watchdog = None if "content-length" in headers else _watchdog(network_stream, deadline)
+    content, watchdog = b"", None
     try:
-        for chunk in stream:
+        if _is_too_large(headers):
+            return None
+        # Small responses come in one piece with their length, and need no thread.
+        if "content-length" not in headers:
+            watchdog = _watchdog(response, deadline)
+        for chunk in response.stream:
             content += chunk
             if time.monotonic() > deadline:
                 raise TimeoutError
             if len(content) > MAX_BYTES:
                 return None
             if not watchdog and headers.get("content-length") != str(len(content)):
-                watchdog = _watchdog(network_stream, deadline)
+                watchdog = _watchdog(response, deadline)
+        return content
     finally:
         if watchdog:
             watchdog.cancel()
-    return content
+        with suppress(*TRANSPORT_ERRORS):
+            response.stream.close()
 
 
-def _watchdog(network_stream: Any, deadline: float) -> threading.Timer | None:
+def _watchdog(response: Any, deadline: float) -> threading.Timer | None:
     """Shut the connection down at the deadline.
 
     A read timeout restarts with each read: it ends a response that hangs, but not one that comes byte by byte.
     """
-    connection = network_stream.get_extra_info("socket") if network_stream else None
+    network_stream = response.extensions.get("network_stream")
+    connection = network_stream and network_stream.get_extra_info("socket")
     if connection is None:
         return None
 
@@ -210,7 +203,7 @@ def _watchdog(network_stream: Any, deadline: float) -> threading.Timer | None:
     return watchdog
 
 
-async def read_async(stream: AsyncIterable[bytes], headers: Mapping[str, str], deadline: float) -> bytes | None:
+async def read_async(stream: Any, headers: Mapping[str, str], deadline: float) -> bytes | None:
     """Return the body; see `read`."""
     if _is_too_large(headers):
         return None

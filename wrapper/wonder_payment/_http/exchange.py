@@ -9,7 +9,6 @@ import asyncio
 import json as json_format
 import platform
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import Any, Generic, TypeVar
 
@@ -27,7 +26,6 @@ from .pool import AsyncPool, SyncPool, closed_error
 from .received import RawResponse
 from .response import CheckedResponse, checked_response
 
-_T = TypeVar("_T")
 _PoolT = TypeVar("_PoolT", SyncPool, AsyncPool)
 
 _JSON = json_format.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
@@ -104,34 +102,29 @@ class SyncExchange(_Exchange[SyncPool]):
         connection = self.pool.acquire(self.until)
         try:
             body, signatures = self._begin(method, url, json)
-            signature = self._sign(partial(next, signatures))
-            while True:
-                response = self._send(connection, method, url, self._signed(headers, signature), body)
-                again = self._sign(partial(next_signature, signatures, response), response)
-                if not again:
-                    return checked_response(response, token=self.token)
-                signature = again
+            response: Any = None
+            while signature := self._sign(signatures, response):
+                response = self._send(connection, method, url, self._signed(headers, signature), body, self.deadline)
+            return checked_response(response, token=self.token)
         finally:
             self.pool.release(connection)
 
-    def _sign(self, step: Callable[[], _T], response: RawResponse | None = None) -> _T:
-        """Carry out a step that may sign: in a thread, and until the deadline, if a signer does."""
+    def _sign(self, signatures: Signatures, response: RawResponse | None) -> dict[str, str] | None:
+        """Return the next signature: from a thread, and until the deadline, if a signer makes it."""
         if not self.auth.is_remote(response):
-            return step()
+            return next_signature(signatures, response)
         try:
-            signature = in_thread(step).result(left(self.deadline))
+            signature = in_thread(partial(next_signature, signatures, response)).result(left(self.deadline))
         except TimeoutError:
             raise self._slow_signer() from None
         if time.monotonic() > self.deadline:  # without a thread, nothing ended it in time
             raise self._slow_signer()
         return signature
 
-    def _send(
-        self, connection: SyncConnection, method: str, uri: str, headers: dict[str, str], body: bytes
-    ) -> RawResponse:
+    def _send(self, connection: SyncConnection, *request: Any) -> RawResponse:
         """Send a request and translate the errors of the transport; any other exception propagates unchanged."""
         try:
-            return connection.send(method, uri, headers, body, self.deadline)
+            return connection.send(*request)
         except BaseException as error:
             self.pool.discard(connection)
             failure = self._failure(error)
@@ -149,45 +142,37 @@ class AsyncExchange(_Exchange[AsyncPool]):
         connection = await self.pool.acquire(self.until)
         try:
             body, signatures = self._begin(method, url, json)
-            signature = await self._sign(partial(next, signatures))
-            while True:
+            response: Any = None
+            while signature := await self._sign(signatures, response):
                 # Signing and sending take a millisecond each: in between, the event loop handles everything else. Then
                 # aiohttp also knows which of its connections have ended.
                 await asyncio.sleep(0)
-                response = await self._send(connection, method, url, self._signed(headers, signature), body)
-                again = await self._sign(partial(next_signature, signatures, response), response)
-                if not again:
-                    return checked_response(response, token=self.token)
-                signature = again
+                response = await self._send(
+                    connection, method, url, self._signed(headers, signature), body, self.deadline
+                )
+            return checked_response(response, token=self.token)
         finally:
             self.pool.release(connection)
 
-    async def _sign(self, step: Callable[[], _T], response: RawResponse | None = None) -> _T:
-        """Carry out a step that may sign; see `SyncExchange._sign`."""
+    async def _sign(self, signatures: Signatures, response: RawResponse | None) -> dict[str, str] | None:
+        """Return the next signature; see `SyncExchange._sign`."""
         if not self.auth.is_remote(response):
-            return step()
+            return next_signature(signatures, response)
         try:
             async with asyncio.timeout(left(self.deadline)):
-                signature = await asyncio.wrap_future(in_thread(step))
+                signature = await asyncio.wrap_future(in_thread(partial(next_signature, signatures, response)))
         except TimeoutError:
             raise self._slow_signer() from None
         await self.pool.take_turn()  # signatures that end together would block the loop, too
         return signature
 
-    async def _send(
-        self, connection: AsyncConnection, method: str, uri: str, headers: dict[str, str], body: bytes
-    ) -> RawResponse:
+    async def _send(self, connection: AsyncConnection, *request: Any) -> RawResponse:
         """Send a request; see `SyncExchange._send`."""
         try:
-            return await connection.send(method, uri, headers, body, self.deadline)
+            return await connection.send(*request)
         except (Exception, asyncio.CancelledError) as error:
             await self.pool.discard(connection)
             failure = self._failure(error)
-            task = asyncio.current_task()
-            if isinstance(error, asyncio.CancelledError) and self.pool.is_closed and not (task and task.cancelling()):
-                # When aiohttp's connector is closed, it cancels the requests that wait for a connection, but not their
-                # tasks.
-                failure = closed_error()
             if not failure:
                 raise
         raise failure

@@ -2,7 +2,7 @@
 
 import ssl
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 
 import httpcore
 import httpx
@@ -14,7 +14,7 @@ from .received import RawResponse, joined
 _ERRORS = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpcore.ProxyError)
 
 
-class _WholeRequests(httpcore.NetworkStream):
+class _WholeRequests:
     """A network stream that sends what was written when it is read: head and body of a request go out together.
 
     httpcore writes the body after the head, which takes two system calls and two packets.
@@ -22,6 +22,7 @@ class _WholeRequests(httpcore.NetworkStream):
 
     def __init__(self, stream: httpcore.NetworkStream) -> None:
         self._stream, self._unsent = stream, b""
+        self.close, self.get_extra_info = stream.close, stream.get_extra_info
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002 (it is sent by the read)
         self._unsent += buffer
@@ -33,18 +34,12 @@ class _WholeRequests(httpcore.NetworkStream):
                 self._stream.write(unsent, timeout)
         return self._stream.read(max_bytes, timeout)
 
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(self, *arguments: Any, **options: Any) -> httpcore.NetworkStream:
+    def start_tls(self, *arguments: Any, **options: Any) -> Any:
         return _WholeRequests(self._stream.start_tls(*arguments, **options))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
 
 
 class _Backend(httpcore.SyncBackend):
-    def connect_tcp(self, *arguments: Any, **options: Any) -> httpcore.NetworkStream:
+    def connect_tcp(self, *arguments: Any, **options: Any) -> Any:
         return _WholeRequests(super().connect_tcp(*arguments, **options))
 
 
@@ -76,15 +71,10 @@ class HttpcoreConnection:
                 self._connection = self._pool.create_connection(self._url.origin)
             response: Any = self._connection.handle_request(request)
             received = joined(response.headers)
-            try:
-                content = read(response.stream, received, response.extensions["network_stream"], deadline)
-            finally:
-                response.stream.close()
-        except httpcore.ConnectionNotAvailable as error:  # close() in another thread came in between
-            raise httpx.ConnectError("The connection was closed.") from error
-        except _ERRORS as error:
-            raise cast("type[httpx.TransportError]", getattr(httpx, type(error).__name__))(str(error)) from error
-        return RawResponse(response.status, received, content)
+            return RawResponse(response.status, received, read(response, received, deadline))
+        except (*_ERRORS, httpcore.ConnectionNotAvailable) as error:  # the last: close() in another thread came between
+            kind: type[httpx.TransportError] = getattr(httpx, type(error).__name__, httpx.ConnectError)
+            raise kind(str(error)) from error
 
     def close(self) -> None:
         """Close the connection."""

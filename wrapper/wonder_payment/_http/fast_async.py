@@ -4,6 +4,7 @@ import asyncio
 import base64
 import ssl
 from contextlib import suppress
+from typing import Any
 
 import aiohttp
 import httpx
@@ -30,16 +31,17 @@ class AiohttpConnection:
             problem = "transport='fast' of AsyncWonderClient cannot use a SOCKS proxy."
             raise ConfigurationError(f"{problem} Omit transport=, or use an http:// proxy.", attempts=0)
         self._origin, self._verify = origin, verify
-        self._proxy = str(proxy.url) if proxy else None
-        self._proxy_headers = dict[str, str]()
+        url, proxy_headers = str(proxy.url) if proxy else None, dict[str, str]()
         if proxy and proxy.raw_auth:
-            self._proxy_headers["Proxy-Authorization"] = f"Basic {base64.b64encode(b':'.join(proxy.raw_auth)).decode()}"
+            proxy_headers["Proxy-Authorization"] = f"Basic {base64.b64encode(b':'.join(proxy.raw_auth)).decode()}"
         # aiohttp sends the proxy's headers with CONNECT only; a plain request itself is for the proxy.
-        self._headers = {} if origin.startswith("https:") else self._proxy_headers
+        self._headers = {} if origin.startswith("https:") else proxy_headers
+        self._options: dict[str, Any] = {"allow_redirects": False, "proxy": url, "proxy_headers": proxy_headers}
         self._session: aiohttp.ClientSession | None = None
 
     def _open_session(self) -> aiohttp.ClientSession:
-        # The pool limits the connections, and send() the time: aiohttp rounds a timeout above 5 s up.
+        # The pool limits the connections, and send() the time: aiohttp rounds a timeout above 5 s up. With
+        # trust_env=True, aiohttp would send the passwords of ~/.netrc to the gateway.
         connector = aiohttp.TCPConnector(ssl=self._verify, limit=0, keepalive_timeout=IDLE_SECONDS)
         return aiohttp.ClientSession(
             connector=connector,
@@ -48,8 +50,6 @@ class AiohttpConnection:
             auto_decompress=False,
             max_line_size=_MAX_HEADER,
             max_field_size=_MAX_HEADER,
-            trust_env=False,  # True would send the passwords of ~/.netrc to the gateway
-            proxy=self._proxy,
         )
 
     async def send(self, method: str, uri: str, headers: dict[str, str], body: bytes, deadline: float) -> RawResponse:
@@ -60,12 +60,7 @@ class AiohttpConnection:
             async with (
                 asyncio.timeout(left(deadline)),
                 self._session.request(
-                    method,
-                    url,
-                    headers=self._headers | headers,
-                    data=body,
-                    allow_redirects=False,
-                    proxy_headers=self._proxy_headers,
+                    method, url, headers=self._headers | headers, data=body, **self._options
                 ) as response,
             ):
                 received = joined(response.raw_headers)
@@ -75,6 +70,12 @@ class AiohttpConnection:
                     if content is None and response.connection and response.connection.transport:
                         # Closing a TLS connection would wait for the other side.
                         response.connection.transport.abort()
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if self._session.closed and task and not task.cancelling():
+                # aiohttp cancelled its own wait for the host's address, and not the task.
+                raise httpx.ReadError("The session was closed.") from error
+            raise
         except aiohttp.ClientHttpProxyError as error:
             raise httpx.ProxyError(f"{error.status} {error.message}") from error
         except aiohttp.ClientResponseError as error:
@@ -95,9 +96,7 @@ class AiohttpConnection:
 
     def drop(self) -> None:
         """Close the session from outside its event loop, so that aiohttp does not complain about it."""
-        connector = self._session.connector if self._session else None
-        if self._session and connector:
-            self._session.detach()
+        if self._session and self._session.connector:
             with suppress(RuntimeError):  # the loop is closed
                 # Of the ways to close a connector, the only one that is no coroutine.
-                connector.__exit__(None, None, None)
+                self._session.connector.__exit__(None, None, None)

@@ -5,13 +5,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 from wonder_payment.errors import ConfigurationError, RequestTimeoutError
 
 from .connections import IDLE_SECONDS, AsyncConnection, SyncConnection
 
 _ConnectionT = TypeVar("_ConnectionT")
+_EventT = TypeVar("_EventT", threading.Event, asyncio.Event)
 
 
 class _Pool(Generic[_ConnectionT]):
@@ -24,20 +25,46 @@ class _Pool(Generic[_ConnectionT]):
 
     Args:
         connect: Returns a connection.
-        is_shared: Whether ``connect`` returns the same connection each time: requests share it, and it is not closed
-            when idle.
+        max_in_flight: How many requests may be in flight at a time. Further ones wait, and are served in their order.
+        is_shared: Whether ``connect`` returns the same connection each time: requests share it, and it stays open until
+            the pool is closed.
 
     Attributes:
-        in_flight: How many requests are in flight.
+        in_flight: How many requests are in flight, or are about to begin.
         is_closed: Whether the client was closed.
     """
 
-    def __init__(self, connect: Callable[[], _ConnectionT], *, is_shared: bool) -> None:
-        self._connect, self._is_shared = connect, is_shared
+    def __init__(self, connect: Callable[[], _ConnectionT], max_in_flight: int, *, is_shared: bool = False) -> None:
+        self._connect, self._max_in_flight, self._is_shared = connect, max_in_flight, is_shared
         self._connections: set[_ConnectionT] = {connect()}
         self._idle = deque((time.monotonic(), connection) for connection in self._connections)
+        self._waiting = deque[threading.Event | asyncio.Event]()
         self._lock = threading.Lock()
         self.in_flight, self.is_closed = 0, False
+
+    def _begin(self, event: type[_EventT]) -> _EventT | None:
+        """Count a request that is about to begin; if there are too many, return an event that is set at its turn.
+
+        With threading.Semaphore, a thread that asks again right after its request would get its place back at once, and
+        the others would starve.
+        """
+        with self._lock:
+            if self.in_flight < self._max_in_flight:
+                self.in_flight += 1
+                return None
+            turn = event()
+            self._waiting.append(turn)
+            return turn
+
+    def _end(self, turn: threading.Event | asyncio.Event | None = None) -> None:
+        """Let the request that has waited longest begin, or stop waiting for a turn that has not come."""
+        with self._lock:
+            if turn and not turn.is_set():
+                self._waiting.remove(turn)
+            elif self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self.in_flight -= 1
 
     def _take(self) -> _ConnectionT:
         """Return an idle connection or a new one.
@@ -50,94 +77,38 @@ class _Pool(Generic[_ConnectionT]):
                 raise closed_error()
             connection = self._idle.pop()[1] if self._idle else self._connect()
             self._connections.add(connection)
-            self.in_flight += 1
         return connection
 
-    def _put(self, connection: _ConnectionT) -> None:
-        with self._lock:
-            if connection in self._connections:
-                self._idle.append((time.monotonic(), connection))
-            self.in_flight -= 1
-
-    def _forget(self, connection: _ConnectionT) -> bool:
-        """Return whether a connection that failed must be closed; it will not be used again.
-
-        httpcore keeps some failures in its own pool, such as a tunnel whose TLS handshake failed.
-        """
-        with self._lock:
-            if not self._is_shared:
-                self._connections.discard(connection)
-            return not self._is_shared
-
-    def _take_expired(self) -> list[_ConnectionT]:
-        """Return a connection to close, if one is idle for too long.
+    def _take_expired(self) -> _ConnectionT | None:
+        """Return a connection that is idle for too long.
 
         Closing one with each request soon closes all that a burst left behind.
         """
         with self._lock:
-            if self._is_shared or not self._idle or self._idle[0][0] + IDLE_SECONDS >= time.monotonic():
-                return []
-            expired = self._idle.popleft()[1]
-            self._connections.discard(expired)
-            return [expired]
+            is_expired = self._idle and self._idle[0][0] + IDLE_SECONDS < time.monotonic()
+            return self._idle.popleft()[1] if is_expired else None
 
-    def _take_all(self) -> set[_ConnectionT]:
+    def _forget(self, connection: _ConnectionT) -> bool:
+        """Return whether a connection must be closed; it will not be used again."""
+        if not self._is_shared:
+            self._connections.discard(connection)
+        return not self._is_shared
+
+    def release(self, connection: _ConnectionT) -> None:
+        """End a request, and keep its connection for another one unless it was discarded."""
+        if connection in self._connections:
+            self._idle.append((time.monotonic(), connection))
+        self._end()
+
+    def _close(self) -> list[_ConnectionT]:
+        """Return all connections, including those in use. There will be no others."""
         with self._lock:
             self.is_closed = True
-            connections, self._connections = self._connections, set[_ConnectionT]()
-            self._idle.clear()
-        return connections
-
-
-class _Slots:
-    """A semaphore that serves threads in their order.
-
-    With threading.Semaphore, a thread that asks again right after it released a slot gets it, and the others starve.
-    """
-
-    def __init__(self, free: int) -> None:
-        self._free = free
-        self._lock = threading.Lock()
-        self._waiting = deque[threading.Event]()
-
-    def acquire(self, timeout: float) -> bool:
-        """Return whether there was a slot within ``timeout`` seconds."""
-        with self._lock:
-            if self._free:
-                self._free -= 1
-                return True
-            turn = threading.Event()
-            self._waiting.append(turn)
-        try:
-            turn.wait(min(timeout, threading.TIMEOUT_MAX))
-        except BaseException:
-            if not self._withdraw(turn):
-                self.release()
-            raise
-        return not self._withdraw(turn)
-
-    def _withdraw(self, turn: threading.Event) -> bool:
-        """Stop waiting; return False if the turn has come."""
-        with self._lock:
-            if not turn.is_set():
-                self._waiting.remove(turn)
-            return not turn.is_set()
-
-    def release(self) -> None:
-        """Give the slot to the thread that has waited longest."""
-        with self._lock:
-            if self._waiting:
-                self._waiting.popleft().set()
-            else:
-                self._free += 1
+            return list(self._connections)
 
 
 class SyncPool(_Pool[SyncConnection]):
     """The connections of one process."""
-
-    def __init__(self, connect: Callable[[], SyncConnection], max_connections: int, *, is_shared: bool = False) -> None:
-        super().__init__(connect, is_shared=is_shared)
-        self._free = _Slots(max_connections)
 
     def acquire(self, until: float) -> SyncConnection:
         """Return a connection for one request; wait while all are in use.
@@ -149,64 +120,56 @@ class SyncPool(_Pool[SyncConnection]):
             RequestTimeoutError: No connection was free by ``until``.
             ConfigurationError: The client is closed.
         """
-        if not self._free.acquire(max(until - time.monotonic(), 0)):
-            raise _queue_error()
+        turn = self._begin(threading.Event)
         try:
-            for expired in self._take_expired():
-                expired.close()
+            if turn and not turn.wait(min(max(until - time.monotonic(), 0), threading.TIMEOUT_MAX)):
+                _raise_late()
+            if expired := self._take_expired():
+                self.discard(expired)
             return self._take()
         except BaseException:
-            self._free.release()
+            self._end(turn)
             raise
 
-    def release(self, connection: SyncConnection) -> None:
-        """Keep the connection for another request."""
-        self._put(connection)
-        self._free.release()
-
     def discard(self, connection: SyncConnection) -> None:
-        """Close a connection that failed, if it is not shared."""
+        """Close a connection that failed or expired, if it is not shared.
+
+        httpcore keeps some failures in its own pool, such as a tunnel whose TLS handshake failed.
+        """
         if self._forget(connection):
             connection.close()
 
     def close(self) -> None:
         """Close all connections, including those in use."""
-        for connection in self._take_all():
+        for connection in self._close():
             connection.close()
 
 
 class AsyncPool(_Pool[AsyncConnection]):
     """The connections of one event loop."""
 
-    def __init__(
-        self, connect: Callable[[], AsyncConnection], max_connections: int, *, is_shared: bool = False
-    ) -> None:
-        super().__init__(connect, is_shared=is_shared)
-        self._free, self._turn = asyncio.Semaphore(max_connections), asyncio.Lock()
+    def __init__(self, connect: Callable[[], AsyncConnection], max_in_flight: int, *, is_shared: bool = False) -> None:
+        super().__init__(connect, max_in_flight, is_shared=is_shared)
+        self._turn = asyncio.Lock()
 
     async def acquire(self, until: float) -> AsyncConnection:
         """Return a connection for one request; see `SyncPool.acquire`."""
+        turn = self._begin(asyncio.Event)
         # A call that waits for nobody sends its request, however little time it has.
-        is_busy = self._free.locked() or self._turn.locked()
-        has_slot = False
+        is_busy = turn or self._turn.locked()
         try:
             async with asyncio.timeout(until - time.monotonic() if is_busy else None):
-                has_slot = await self._free.acquire()
+                if turn:
+                    await turn.wait()
                 await self.take_turn()
-            for expired in self._take_expired():
-                await expired.aclose()
+            if expired := self._take_expired():
+                await self.discard(expired)
             return self._take()
         except BaseException as error:
-            if has_slot:
-                self._free.release()
+            self._end(turn)
             if isinstance(error, TimeoutError):
-                raise _queue_error() from None
+                _raise_late()
             raise
-
-    def release(self, connection: AsyncConnection) -> None:
-        """Keep the connection for another request."""
-        self._put(connection)
-        self._free.release()
 
     async def take_turn(self) -> None:
         """Wait until no other request is about to begin and the event loop has handled everything else.
@@ -218,19 +181,18 @@ class AsyncPool(_Pool[AsyncConnection]):
             await asyncio.sleep(0)
 
     async def discard(self, connection: AsyncConnection) -> None:
-        """Close a connection that failed, if it is not shared."""
+        """Close a connection that failed or expired; see `SyncPool.discard`."""
         if self._forget(connection):
             await connection.aclose()
 
     async def aclose(self) -> None:
         """Close all connections, including those in use."""
-        for connection in self._take_all():
+        for connection in self._close():
             await connection.aclose()
 
     def drop(self) -> None:
         """Close all connections from outside their event loop, as far as that is possible."""
-        self.is_closed = True
-        for connection in list(self._connections):
+        for connection in self._close():
             connection.drop()
 
 
@@ -239,8 +201,6 @@ def closed_error() -> ConfigurationError:
     return ConfigurationError("This client was closed during the call. Close it after its last call.")
 
 
-def _queue_error() -> RequestTimeoutError:
-    return RequestTimeoutError(
-        "The deadline of this call passed while it waited for a connection. Increase max_connections=, or make fewer "
-        "calls at a time."
-    )
+def _raise_late() -> NoReturn:
+    problem = "The deadline of this call passed while it waited for a connection."
+    raise RequestTimeoutError(f"{problem} Increase max_connections=, or make fewer calls at a time.") from None
