@@ -158,6 +158,8 @@ def test_the_time_of_an_async_call_also_bounds_its_turn() -> None:
             await pool.acquire(time.monotonic() + 0.01)
         assert caught.value.args == (QUEUE,)
         pool._turn.release()  # noqa: SLF001
+        with pytest.raises(RequestTimeoutError):  # the turn is the first call's, though its task has not run yet
+            await pool.acquire(time.monotonic())
         pool.release(await first)
         for _ in range(2):
             await pool.acquire(until())

@@ -43,7 +43,7 @@ class _Exchange(Generic[_PoolT]):
         token: The token that is checked, in lower case.
         timeout: Seconds for the attempt, once it has a connection.
         until: When the call must end at the latest (time.monotonic()).
-        deadline: When the attempt must end at the latest (time.monotonic()).
+        deadline: When the attempt must end at the latest (time.monotonic()); 0 until it begins.
         request_id: The X-Request-ID of the last HTTP request; None before the first one.
     """
 
@@ -56,7 +56,7 @@ class _Exchange(Generic[_PoolT]):
     request_id: str | None = None
 
     def _begin(self, method: str, uri: str, json: Any) -> tuple[bytes, Signatures]:
-        """Return the exact bytes to send, and what signs them. The attempt's time begins."""
+        """Start the time of the attempt. Return the exact bytes to send, and the generator of their signatures."""
         self.deadline = min(time.monotonic() + self.timeout, self.until)
         body = _JSON.encode(json).encode()
         return body, self.auth.signatures(method, uri, body)
@@ -144,8 +144,8 @@ class AsyncExchange(_Exchange[AsyncPool]):
             body, signatures = self._begin(method, url, json)
             response: Any = None
             while signature := await self._sign(signatures, response):
-                # Signing and sending take a millisecond each: in between, the event loop handles everything else. Then
-                # aiohttp also knows which of its connections have ended.
+                # Signing and sending take a millisecond each. This lets the event loop run other tasks in between, and
+                # lets aiohttp notice which of its connections have ended.
                 await asyncio.sleep(0)
                 response = await self._send(
                     connection, method, url, self._signed(headers, signature), body, self.deadline

@@ -14,8 +14,8 @@ from .received import RawResponse, joined
 _ERRORS = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpcore.ProxyError)
 
 
-class _WholeRequests:
-    """A network stream that sends what was written when it is read: head and body of a request go out together.
+class _JoinedWrites:
+    """A network stream that keeps writes until the next read. Head and body of a request are then sent together.
 
     httpcore writes the body after the head, which takes two system calls and two packets.
     """
@@ -35,12 +35,12 @@ class _WholeRequests:
         return self._stream.read(max_bytes, timeout)
 
     def start_tls(self, *arguments: Any, **options: Any) -> Any:
-        return _WholeRequests(self._stream.start_tls(*arguments, **options))
+        return _JoinedWrites(self._stream.start_tls(*arguments, **options))
 
 
 class _Backend(httpcore.SyncBackend):
     def connect_tcp(self, *arguments: Any, **options: Any) -> Any:
-        return _WholeRequests(super().connect_tcp(*arguments, **options))
+        return _JoinedWrites(super().connect_tcp(*arguments, **options))
 
 
 class HttpcoreConnection:

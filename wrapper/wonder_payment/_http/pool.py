@@ -150,7 +150,7 @@ class AsyncPool(_Pool[AsyncConnection]):
 
     def __init__(self, connect: Callable[[], AsyncConnection], max_in_flight: int, *, is_shared: bool = False) -> None:
         super().__init__(connect, max_in_flight, is_shared=is_shared)
-        self._turn = asyncio.Lock()
+        self._turn = asyncio.Semaphore(1)  # unlike a lock's, its locked() counts those that wait
 
     async def acquire(self, until: float) -> AsyncConnection:
         """Return a connection for one request; see `SyncPool.acquire`."""
