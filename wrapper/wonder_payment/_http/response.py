@@ -7,6 +7,7 @@ import json
 import math
 import re
 import time
+from codecs import BOM_UTF8
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -117,7 +118,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
         return {}
     try:
         # json.loads() on bytes would accept half a surrogate pair.
-        return _object(_JSON.decode(body.decode("utf-8-sig")))
+        return _object(_JSON.decode(body.removeprefix(BOM_UTF8).decode()))
     except ValueError:
         return {}
 
