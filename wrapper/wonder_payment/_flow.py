@@ -128,8 +128,9 @@ def attempts(
         taken = 0 if is_limited else policy.quota.take(retry, failure)
         if throttle and not taken:
             pauses += 1
-            delay = delay if is_limited else max(delay, _MIN_OUTAGE_PAUSE)
-            throttle.pause(delay)
+            if not is_limited:
+                delay = max(delay, _MIN_OUTAGE_PAUSE)
+                throttle.pause(delay)
             deadline = time.monotonic() + retry.max_elapsed
         elif not taken:
             failure.args = (f"{failure.args[0]} {_QUOTA_IS_SPENT}",)
