@@ -50,7 +50,7 @@ def wait_for_token(self: Task, token: str, began: float) -> dict[str, str | None
     left = began + TIMEOUT - time.time()
     if not problem.is_transient or left <= 0:
         raise problem
-    delay = max(POLL.delay(elapsed), getattr(problem, "retry_after", None) or 0.0)
+    delay = max(POLL.delay(elapsed), problem.retry_after or 0.0)
     raise self.retry(countdown=min(delay, left), argsrepr=HIDDEN)
 
 
