@@ -22,7 +22,18 @@ from playing import TOKEN, Player
 from wonder_payment import AsyncWonderClient, PaymentToken, RetryPolicy, WonderClient, _keys, client
 from wonder_payment.simulator import SimulatedGateway
 
-__all__ = ["TOKEN", "Caller", "Clock", "Kind", "caller_of", "for_all_transports", "for_both_clients", "key", "pem"]
+__all__ = [
+    "CHECK",
+    "TOKEN",
+    "Caller",
+    "Clock",
+    "Kind",
+    "caller_of",
+    "for_all_transports",
+    "for_both_clients",
+    "key",
+    "pem",
+]
 
 Kind = type[WonderClient] | type[AsyncWonderClient]
 
@@ -140,6 +151,9 @@ class Caller:
 
         return asyncio.run(call())
 
+
+# The path of a check without a customer's UUID.
+CHECK = "/svc/payment/api/v1/openapi/customers/uuid/payment_tokens/check"
 
 TRANSPORTS = ("sync", "sync fast", "async", "async fast")
 for_all_transports = pytest.mark.parametrize("name", TRANSPORTS)

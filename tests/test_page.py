@@ -11,13 +11,12 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import TOKEN
+from conftest import CHECK, TOKEN
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from wonder_payment import NetworkError, RetryPolicy
 from wonder_payment.signing import sign, string_to_sign
 from wonder_payment.simulator import TEST_TOKENS, Fault, SimulatedGateway, SimulatedRequest
 
-CHECK = "/svc/payment/api/v1/openapi/customers/uuid/payment_tokens/check"
 SCRIPT = "<script>alert(1)</script>"
 
 

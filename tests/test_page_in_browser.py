@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from conftest import CHECK
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from wonder_payment.simulator import SimulatedGateway
 
@@ -55,8 +56,7 @@ def opened(browser: Browser, gateway: SimulatedGateway, **settings: Any) -> tupl
 
 def send_unsigned(gateway: SimulatedGateway, **headers: str) -> int:
     """Send a request that is rejected; return its number."""
-    path = "/svc/payment/api/v1/openapi/customers/uuid/payment_tokens/check"
-    httpx.post(gateway.base_url + path, headers=headers, content=b"x" * 1000, trust_env=False)
+    httpx.post(gateway.base_url + CHECK, headers=headers, content=b"x" * 1000, trust_env=False)
     return gateway.requests[-1].number
 
 

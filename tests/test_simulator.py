@@ -7,7 +7,8 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import TOKEN, Caller, key
+from commands import VERIFIED
+from conftest import CHECK, TOKEN, Caller, key
 from starlette.requests import Request
 from wonder_payment import (
     APIError,
@@ -26,8 +27,6 @@ from wonder_payment.simulator import TEST_TOKENS, Fault, SimulatedGateway, Simul
 from wonder_payment.simulator.state import SimulatorState
 from wonder_payment.simulator.variant import Variant
 
-CHECK = "/svc/payment/api/v1/openapi/customers/uuid/payment_tokens/check"
-VERIFIED = TEST_TOKENS[0].token
 NEVER = RetryPolicy.never()
 
 

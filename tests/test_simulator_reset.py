@@ -5,13 +5,12 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import key
+from commands import VERIFIED
+from conftest import CHECK, key
 from wonder_payment import BadRequestError, PollPolicy, RetryPolicy, StillPendingError
 from wonder_payment.simulator import TEST_TOKENS, Fault, SimulatedGateway
 
-CHECK = "/svc/payment/api/v1/openapi/customers/uuid/payment_tokens/check"
 REQUEST = f"POST {CHECK} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2\r\n\r\n{{}}".encode()
-VERIFIED = TEST_TOKENS[0].token
 NEVER = RetryPolicy.never()
 
 

@@ -7,10 +7,9 @@ from typing import Any
 import httpx
 import yaml
 from jsonschema import Draft202012Validator
-from wonder_payment.simulator import TEST_TOKENS, SimulatedGateway
+from wonder_payment.simulator import SimulatedGateway
 
 API = "/_simulator"
-PENDING = TEST_TOKENS[3].token
 
 
 @cache

@@ -2,8 +2,9 @@
 
 import httpx
 import pytest
+from commands import PENDING
 from conftest import TOKEN
-from control.calling import PENDING, Control
+from control.calling import Control
 
 JSON = {"Content-Type": "application/json"}
 

@@ -1,7 +1,8 @@
 """The description of the control API: its operations exist, and its examples work."""
 
 import httpx
-from control.calling import API, PENDING, Control
+from commands import PENDING
+from control.calling import API, Control
 from wonder_payment.simulator import SimulatedGateway
 
 

@@ -2,7 +2,8 @@
 
 import httpx
 import pytest
-from control.calling import PENDING, Control
+from commands import PENDING
+from control.calling import Control
 from wonder_payment.simulator import Fault, SimulatedGateway
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import httpx
 import pytest
-from conftest import TOKEN
-from control.calling import PENDING, Control
+from commands import PENDING, VERIFIED
+from conftest import CHECK, TOKEN
+from control.calling import Control
 from wonder_payment import NetworkError, RetryPolicy, ServerError
 from wonder_payment.simulator import TEST_TOKENS, Fault, SimulatedGateway
 
-VERIFIED = TEST_TOKENS[0].token
 NEVER = RetryPolicy.never()
 
 
@@ -124,10 +124,9 @@ def test_requests_are_listed_and_cleared(gateway: SimulatedGateway, control: Con
         gateway.inject(Fault(broken="reset before"))
         with pytest.raises(NetworkError):
             wonder.with_options(retry=NEVER).check_token(VERIFIED)
-    path = "/svc/payment/api/v1/openapi/customers/uuid/payment_tokens/check"
     for time in ("20260101000000", "20261399000000", "now"):
         headers = {"Credential": f"{gateway.app_id}/{time}/Wonder-RSA-SHA256"}
-        httpx.post(gateway.base_url + path, headers=headers, content=b"\xff", trust_env=False)
+        httpx.post(gateway.base_url + CHECK, headers=headers, content=b"\xff", trust_env=False)
     requests = control("GET", "/requests")["requests"]
     assert [request["status"] for request in requests] == [200, None, 401, 401, 400]
     assert [request["broken"] for request in requests] == [None, "reset before", None, None, None]
